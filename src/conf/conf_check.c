@@ -144,8 +144,7 @@ static bt_status check_rule(const conf_merge *merge, const conf_key *key, const 
         return is_in_range(rule, value)
                    ? BT_OK
                    : conf_report(merge, BT_CONF_ERROR, value, path, "expected %s %s, got %s",
-                                 conf_type_words(key->type), rule->words,
-                                 conf_describe(value, got));
+                                 conf_key_words(key), rule->words, conf_describe(value, got));
     }
     const bool empty = value->kind == K_STR && value->u.s.len == 0;
     if (value->kind != K_STR || (empty && (key->flags & NULLABLE) != 0) ||
@@ -158,7 +157,7 @@ static bt_status check_rule(const conf_merge *merge, const conf_key *key, const 
     }
     if (key->type != T_STR) { /* its words say it */
         return conf_report(merge, BT_CONF_ERROR, value, path, "expected %s, got %s",
-                           conf_type_words(key->type), conf_describe(value, got));
+                           conf_key_words(key), conf_describe(value, got));
     }
     return conf_report(merge, BT_CONF_ERROR, value, path, "expected one of %s, got %s",
                        rule->choices, conf_describe(value, got));
@@ -173,11 +172,11 @@ static bt_status check_leaf(const conf_merge *merge, const conf_slot *slot, cons
         return (key->flags & NULLABLE) != 0 || key->type == T_NULL
                    ? BT_OK
                    : conf_report(merge, BT_CONF_ERROR, value, path, "expected %s, got null",
-                                 conf_type_words(key->type));
+                                 conf_key_words(key));
     }
     if (!has_type(key->type, value)) {
         return conf_report(merge, BT_CONF_ERROR, value, path, "expected %s, got %s%s",
-                           conf_type_words(key->type), conf_describe(value, got),
+                           conf_key_words(key), conf_describe(value, got),
                            hint_for(key->type, value, hint));
     }
     if ((key->flags & PAIR) != 0 && value->u.list.n != 2) {

@@ -69,7 +69,7 @@ static bt_status show_key(const key_walk *walk, const conf_object *object, const
     bt_str                 branches = BT_STR_INIT;
     bt_status              rc = BT_OK;
     bt_conf_key_info       info = {.path = path,
-                                   .type = is_path ? "a path" : conf_type_words(key->type),
+                                   .type = is_path ? "a path" : conf_key_words(key),
                                    .range = rule != NULL ? rule->words : NULL,
                                    .doc = key->doc,
                                    .why_not = key->effect != CONF_ACTS ? key->why : NULL,

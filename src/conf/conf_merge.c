@@ -192,7 +192,7 @@ static bt_status report_expected(const conf_merge *merge, const conf_key *key,
                                  const conf_value *value, const char *path) {
     char got[BT_CONF_ORIGIN_MAX];
     return conf_report(merge, BT_CONF_ERROR, value, path, "expected %s, got %s",
-                       conf_type_words(key->type), conf_describe(value, got));
+                       conf_key_words(key), conf_describe(value, got));
 }
 
 static bt_status make_section(const conf_merge *merge, const conf_class *cls, const conf_value *map,

@@ -98,3 +98,8 @@ const char *conf_type_words(conf_type type) {
     }
     return "?";
 }
+
+const char *conf_key_words(const conf_key *key) {
+    return key->type == T_PATHS && (key->flags & PATH) == 0 ? "a string or a list of strings"
+                                                            : conf_type_words(key->type);
+}

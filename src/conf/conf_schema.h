@@ -174,5 +174,7 @@ size_t conf_class_count_keys(const conf_class *cls);
 void   conf_class_list_keys(const conf_class *cls, const conf_key **out);
 /* "an integer", "a list of strings"... as messages and help say it. */
 const char *conf_type_words(conf_type type);
+const char *
+conf_key_words(const conf_key *key); /* those that name no file are strings, not paths */
 
 #endif

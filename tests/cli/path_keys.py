@@ -31,6 +31,7 @@ for section in BOTH:
 for task in ('sentence', 'squad', 'tagging', 'pairs'):
     KEYS[task, 'task.init_checkpoint'] = ('.safetensors', ANY, '')
     KEYS[task, 'task.hub_module_url'] = ('', ('missing', 'forbidden', 'folder'), '')
+    KEYS[task, 'task.model.lora.init'] = ('', ANY, '')
     KEYS[task, 'runtime.blas_library'] = ('.so', ('missing', 'damaged'), 'runtime.matmul=blas')
 for task in ('sentence', 'tagging'):
     KEYS[task, 'task.meta_data_path'] = ('.json', ANY, '')
