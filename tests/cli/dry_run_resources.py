@@ -250,9 +250,9 @@ class Resources(e2e.Case):
         if shutil.which('unshare') is None:
             self.skipTest('no unshare')
         for size, override, words in (
-                ('100k', '', 'no room in disk/out: a checkpoint takes 117.6 KiB, 235.1 KiB with the best one'),
-                ('200k', '', '235.1 KiB with the best one beside it, and 200.0 KiB are free there'),
-                ('100k', "trainer.best_checkpoint_export_subdir=''", 'a checkpoint takes 117.6 KiB, and 100.0 KiB')):
+                ('100k', '', 'no room in disk/out: a checkpoint takes 115.3 KiB, 230.7 KiB with the best one'),
+                ('200k', '', '230.7 KiB with the best one beside it, and 200.0 KiB are free there'),
+                ('100k', "trainer.best_checkpoint_export_subdir=''", 'a checkpoint takes 115.3 KiB, and 100.0 KiB')):
             with self.subTest(size=size, override=override):
                 dry = self.on_a_disk_of(size, ['--dry_run'], override)
                 run = self.on_a_disk_of(size, [], override)

@@ -284,6 +284,9 @@ class Accumulation(e2e.Case):
     order of sums differs."""
     PARTS = 'task.train_data.global_batch_size=4,trainer.gradient_accumulation_steps=4'
     WHOLE = 'task.train_data.global_batch_size=16'
+    # scores of a model that has hardly learnt are close together, and rounding counts against their spread:
+    # two neighbours of 20 rows that change places are 1.5e-3 of a correlation of ranks
+    CORRELATED = 3e-3
 
     def both(self, more=''):
         self.train(model_dir='whole', override=self.WHOLE + more)
@@ -310,7 +313,8 @@ class Accumulation(e2e.Case):
         for got, want in zip(parts, whole):
             for name, value in want.items():
                 if isinstance(value, float) and 'second' not in name and name != 'input_wait':
-                    self.assertAlmostEqual(got[name], value, delta=1e-4 + 1e-4 * abs(value))
+                    delta = self.CORRELATED if name in ('pearson', 'spearman') else 1e-4 + 1e-4 * abs(value)
+                    self.assertAlmostEqual(got[name], value, delta=delta, msg=name)
 
     def test_it_is_the_large_batch(self):
         more = ',task.train_data.shuffle_buffer_size=1000'  # dropout is on as well
@@ -363,9 +367,10 @@ class Seeds(e2e.Case):
             return result, json.load(source)
 
     def evaluation(self, model_dir):
-        """The values of the last evaluation, without those that depend on time."""
+        """The values of the last evaluation, without what else its record tells."""
         record = [r for r in e2e.read_jsonl(self.path(model_dir)) if r['kind'] == 'validation'][-1]
-        return {k: record[k] for k in ('cls_accuracy', 'validation_loss', 'best_cls_accuracy')}
+        return {k: v for k, v in record.items() if k not in (
+            'kind', 'step', 'wall_time_seconds', 'examples', 'examples_per_second', 'seconds', 'predicted_classes')}
 
     def stamps(self):
         return {n: os.stat(self.path('out/seed_%d/metrics.jsonl' % n)).st_mtime_ns

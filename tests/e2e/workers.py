@@ -18,6 +18,8 @@ import workers  # noqa: E402
 from workers import UNCLIPPED, e2e  # noqa: E402
 
 SHORT = 'trainer.train_steps=20'
+# An area counts pairs of rows in the right order, of 23 and 38: rounding may turn those of equal scores
+TWO_PAIRS = 2 / (23 * 38)
 
 
 def without_times(text):
@@ -38,8 +40,8 @@ class Numbers(workers.Case):
             for (key, values), (_, other) in zip(want, got):
                 for name, value in values.items():
                     if isinstance(value, float) and name != 'exchange_wait':
-                        self.assertAlmostEqual(other[name], value, delta=2e-5 + 2e-4 * abs(value),
-                                               msg='%s %s' % (key, name))
+                        delta = TWO_PAIRS if name == 'roc_auc' else 2e-5 + 2e-4 * abs(value)
+                        self.assertAlmostEqual(other[name], value, delta=delta, msg='%s %s' % (key, name))
 
     def test_sentences(self):
         self.check('sentence')
