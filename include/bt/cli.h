@@ -87,6 +87,9 @@ size_t bt_flags_args(const bt_flags *flags, const char *const **args);
  * it is left out (bt/base/signed_url.h). Appended to out. */
 BT_MUST_USE bt_status bt_flags_append_command(const bt_flags *flags, bt_str *out, bt_error *err);
 
+/* One word of a command line, quoted where a shell would see more than a word in it. */
+BT_MUST_USE bt_status bt_cli_append_word(bt_str *out, const char *word, bt_error *err);
+
 /* The help text: summary, then each flag with kind, default and meaning. full: hidden ones too. */
 BT_MUST_USE bt_status bt_flags_help(const bt_flag_table *table, bool full, bt_str *out,
                                     bt_error *err);

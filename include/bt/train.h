@@ -273,7 +273,11 @@ BT_MUST_USE bt_status bt_train_compile_only(const bt_train_args *args, const cha
  * writes nothing; what is derived, and what the run would restore, is logged. Not looked at: who
  * else holds model_dir, and whether the disk takes what will be written. */
 BT_MUST_USE bt_status bt_train_check(const bt_train_args *args, bt_error *err);
-/* The same of every run of bt_train_run_seeds. */
+/* The steps that a run of a mode that trains would end at, and those of its warm-up where
+ * trainer.warmup_fraction says them (else 0). Makes the checks of bt_train_run, reads no rows. */
+BT_MUST_USE bt_status bt_train_find_steps(const bt_train_args *args, int64_t *n_steps,
+                                          int64_t *n_warmup, bt_error *err);
+/* bt_train_check of every run of bt_train_run_seeds. */
 BT_MUST_USE bt_status bt_train_check_seeds(const bt_train_args *args, const int64_t *seeds,
                                            size_t n_seeds, bt_error *err);
 

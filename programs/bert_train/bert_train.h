@@ -21,6 +21,7 @@ extern const bt_cli_program command_config;
 extern const bt_cli_program command_report;
 extern const bt_cli_program command_doctor;
 extern const bt_cli_program command_predict;
+extern const bt_cli_program command_sweep;
 
 /* bert_train_values.c: what flags and arguments may be (bt_flag_def.values). */
 BT_MUST_USE bt_status values_of_experiment(bt_cli_words *words, bt_error *err);

@@ -9,6 +9,7 @@ const bt_cli_command bert_train_commands[] = {
     {"report", "write the report of a run, or of several side by side", &command_report},
     {"doctor", "what a training would find on this machine, and what is wrong", &command_doctor},
     {"predict", "lines in, predictions out: a trained model as a filter", &command_predict},
+    {"sweep", "train with many values of keys, seeds and folds, and compare", &command_sweep},
     {"completion", "let a shell complete command lines", &command_completion},
 };
 const size_t bert_train_n_commands = sizeof bert_train_commands / sizeof bert_train_commands[0];

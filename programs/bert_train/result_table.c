@@ -73,21 +73,6 @@ static void tell_values(const bt_train_summary *s) {
     }
 }
 
-/* As a shell takes it. */
-static bt_status append_word(bt_str *out, const char *text, bt_error *err) {
-    static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
-                                "_-./:=,+@%";
-    if (text[strspn(text, plain)] == '\0' && text[0] != '\0') {
-        return bt_str_append(out, text, err);
-    }
-    BT_TRY(bt_str_append_char(out, '\'', err));
-    for (; *text != '\0'; text++) {
-        BT_TRY(*text == '\'' ? bt_str_append(out, "'\\''", err)
-                             : bt_str_append_char(out, *text, err));
-    }
-    return bt_str_append_char(out, '\'', err);
-}
-
 static bool has_best(const run_result *r) {
     return r->summary.has_best && r->summary.best_checkpoint[0] != '\0';
 }
@@ -97,7 +82,7 @@ static bt_status tell_next(const run_result *r, const char *mode, const char *wh
     bt_status rc = BT_OK;
     bt_str    line = BT_STR_INIT;
     BT_CHECK(bt_str_appendf(&line, err, "  bert-train --mode=%s --model_dir=", mode));
-    BT_CHECK(append_word(&line, r->model_dir, err));
+    BT_CHECK(bt_cli_append_word(&line, r->model_dir, err));
     BT_CHECK(bt_str_appendf(&line, err, "%s %s", has_best(r) ? " --checkpoint=best" : "", what));
     bt_log_event(BT_LOG_INFO, "next", NULL, 0, "%s   (%s)", bt_str_text(&line), why);
 done:
@@ -113,7 +98,7 @@ static bt_status tell_filter(const run_result *r, const bt_conf *conf, bt_error 
         return BT_OK;
     }
     BT_CHECK(bt_str_append(&line, "  bert-train predict --model_dir=", err));
-    BT_CHECK(append_word(&line, r->model_dir, err));
+    BT_CHECK(bt_cli_append_word(&line, r->model_dir, err));
     BT_CHECK(bt_str_append(&line, has_best(r) ? " --checkpoint=best" : "", err));
     bt_log_event(BT_LOG_INFO, "next", NULL, 0, "%s   (type lines of text)", bt_str_text(&line));
 done:

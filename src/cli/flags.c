@@ -449,8 +449,7 @@ size_t bt_flags_args(const bt_flags *flags, const char *const **args) {
     return flags->args.n;
 }
 
-/* One word of a command line, quoted where a shell would see more than a word in it. */
-static bt_status append_word(bt_str *out, const char *word, bt_error *err) {
+bt_status bt_cli_append_word(bt_str *out, const char *word, bt_error *err) {
     static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
                                 "_@%+=:,./-";
     if (word[0] != '\0' && word[strspn(word, plain)] == '\0') {
@@ -467,7 +466,7 @@ bt_status bt_flags_append_command(const bt_flags *flags, bt_str *out, bt_error *
     BT_TRY(bt_str_append(out, flags->table->program, err));
     for (size_t i = 0; i < flags->argv.n; i++) {
         BT_TRY(bt_str_append_char(out, ' ', err));
-        BT_TRY(append_word(out, flags->argv.items[i], err));
+        BT_TRY(bt_cli_append_word(out, flags->argv.items[i], err));
     }
     bt_hide_signatures(out->data);
     out->len = strlen(out->data);

@@ -78,3 +78,14 @@ bt_status bt_train_check(const bt_train_args *args, bt_error *err) {
     round.mode = BT_CONF_MODE_TRAIN_AND_EVAL;
     return check_once(&round, err);
 }
+
+bt_status bt_train_find_steps(const bt_train_args *args, int64_t *n_steps, int64_t *n_warmup,
+                              bt_error *err) {
+    bt_train_summary summary = {0};
+    train_run        run = run_begin(args, FOR_DRY_RUN, &summary);
+    const bt_status  rc = run_check(&run, err);
+    *n_steps = run.config.train_steps;
+    *n_warmup = run.config.warmup_steps;
+    run_deinit(&run);
+    return rc;
+}

@@ -30,6 +30,8 @@ PROGRAMS = {
     'bert-train doctor': (['--model_dir=out'], 'a filter', None),  # reads nothing that must be there
     'bert-train config': (['print', '--experiment=bert/squad'], 'a filter',
                           ['print', '--experiment=bert/sentence_prediction_text', '--init=pre', '--train=nowhere']),
+    'bert-train sweep': (jobs.args('sentence', 'out', more=['--seeds=2', '--dry_run']), 'a result',
+                         jobs.args('sentence', 'out', 'task.train_data.vocab_file=nowhere', more=['--seeds=2'])),
     'bert-train report': (['pre'], 'nothing', ['nowhere']),
 }
 GONE = {'a result': 4, 'a filter': -signal.SIGPIPE, 'nothing': 0}  # exit status when the reader went away
