@@ -12,7 +12,7 @@ build=(gcc libc6-dev make cmake pkg-config libyaml-dev libopenblas0 zlib1g-dev l
        libprotobuf-c-dev protobuf-c-compiler
        python3 python3-pip ca-certificates)
 test=(libcmocka-dev valgrind)
-all=(clang clang-format git openmpi-bin zsh fish mandoc)
+all=(clang clang-format git openmpi-bin dpkg-dev file zsh fish mandoc)
 aarch64=(gcc-aarch64-linux-gnu libc6-dev-arm64-cross mmdebstrap qemu-user)
 musl=(musl-tools dpkg-dev xz-utils bzip2)
 
