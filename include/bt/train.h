@@ -144,13 +144,16 @@ typedef struct bt_train_seeds_summary {
     bt_train_spread values[BT_TRAIN_MAX_VALUES];
     bool            has_best; /* trainer.best_checkpoint_* are set, and some value is a number */
     int64_t         best_seed;
+    bt_status       report; /* of the first report that could not be written */
+    bt_error        report_error;
 } bt_train_seeds_summary;
 
 /* One run a seed, each as bt_train_run with task.train_data.seed set to it (in args->conf, which
  * keeps the last one) and model_dir/seed_N; seeds[n_seeds] are distinct. A seed that is finished
- * with the same configuration is not run again: model_dir/seeds.json knows, and holds the values of
- * every seed, means and deviations. model_dir/best_seed becomes a link to the folder of the best.
- * Only modes that train once: else BT_E_UNSUPPORTED. BT_E_INTERRUPTED as bt_train_run. */
+ * with the same configuration is not run again (only its report is made where it is missing):
+ * model_dir/seeds.json knows, and holds the values of every seed, means and deviations.
+ * model_dir/best_seed becomes a link to the folder of the best. Only modes that train once: else
+ * BT_E_UNSUPPORTED. BT_E_INTERRUPTED as bt_train_run. */
 BT_MUST_USE bt_status bt_train_run_seeds(const bt_train_args *args, const int64_t *seeds,
                                          size_t n_seeds, bt_train_seeds_summary *summary,
                                          bt_error *err);

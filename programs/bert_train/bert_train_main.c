@@ -300,6 +300,15 @@ static bt_status fail_report(const bt_train_args *args, const bt_train_summary *
                          summary->report_error.msg, args->model_dir);
 }
 
+static bt_status fail_seeds_report(const bt_train_seeds_summary *summary, bt_error *err) {
+    return summary->report == BT_OK
+               ? BT_OK
+               : BT_FAIL(err, summary->report,
+                         "%.300s; the runs themselves are over, and all else of them is written: "
+                         "the same command makes the reports again",
+                         summary->report_error.msg);
+}
+
 /* Runs the mode; errors that were shown already leave err->msg empty. */
 static bt_status run_and_print(const bt_train_args *args, run_result *result, bt_error *err) {
     bt_train_summary *const summary = &result->summary;
@@ -342,7 +351,7 @@ static bt_status run_checked(const bt_flags *flags, const bt_train_args *args,
     result->n_seeds = seeds->n;
     BT_TRY(run_seeds(args, seeds, !result_takes_stdout(result), &result->seeds, err));
     result->has_seeds = true;
-    return BT_OK;
+    return fail_seeds_report(&result->seeds, err);
 }
 
 static bt_status run_mode(const bt_flags *flags, run_result *result, bt_error *err) {

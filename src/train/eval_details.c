@@ -3,12 +3,13 @@
  * eval_details.json: of the last evaluation what no record holds and the report shows: labels
  * against predictions, calibration, the rows with the worst mistakes and their texts, how long the
  * rows are. It is written before the record of the evaluation, so that an evaluation which is on
- * record has its details. */
+ * record has its details. As with records, the training's evaluation made again changes nothing. */
 #include "eval_details.h"
 
 #include <inttypes.h>
 #include <jansson.h>
 #include <math.h>
+#include <string.h>
 
 #include "bt/base/alloc.h"
 #include "bt/base/number.h"
@@ -148,14 +149,18 @@ static bt_status put_values(bt_str *json, const bt_train_values *values, bt_erro
     return bt_str_append(json, "}", err);
 }
 
-static bt_status put_all(bt_str *json, const eval_details *details, int64_t step,
-                         const bt_metrics *metrics, const bt_train_values *values, bt_error *err) {
+static bt_status put_head(bt_str *json, int64_t step, const char *mode, bt_error *err) {
+    BT_TRY(bt_str_appendf(json, err, "{\"step\": %" PRId64, step));
+    BT_TRY(report_put_key(json, "mode", err));
+    return report_put_text(json, mode, err);
+}
+
+/* All but the head. */
+static bt_status put_body(bt_str *json, const eval_details *details, const bt_metrics *metrics,
+                          const bt_train_values *values, bt_error *err) {
     const eval_details_config *const config = &details->config;
     const bt_report_texts            texts = {
                    .vocab = details->vocab, .read = read_texts, .context = config->data};
-    BT_TRY(bt_str_appendf(json, err, "{\"step\": %" PRId64, step));
-    BT_TRY(report_put_key(json, "mode", err));
-    BT_TRY(report_put_text(json, config->mode, err));
     BT_TRY(put_classes(json, &config->plan->labels, err));
     BT_TRY(put_values(json, values, err));
     BT_TRY(bt_report_metrics_append(metrics, json, err));
@@ -166,19 +171,49 @@ static bt_status put_all(bt_str *json, const eval_details *details, int64_t step
     return bt_str_append(json, "}\n", err);
 }
 
+/* Are the details those of the training's own evaluation, which are there? */
+static bt_status is_there(const char *path, int64_t step, const bt_str *body, bool *out,
+                          bt_error *err) {
+    bt_status rc = BT_OK;
+    bt_str    whole = BT_STR_INIT;
+    char     *text = NULL;
+    size_t    n = 0;
+    *out = false;
+    BT_CHECK(bt_fs_look(path, out, err));
+    if (*out) {
+        BT_CHECK(bt_fs_read_all(path, FILE_MAX_BYTES, &text, &n, err));
+        BT_CHECK(put_head(&whole, step, NULL, err));
+        BT_CHECK(bt_str_append_n(&whole, body->data, body->len, err));
+        *out = whole.len == n && memcmp(whole.data, text, n) == 0;
+    }
+done:
+    bt_free(text);
+    bt_str_deinit(&whole);
+    return rc;
+}
+
 bt_status eval_details_write(eval_details *details, int64_t step, const bt_metrics *metrics,
                              const bt_train_values *values, bt_error *err) {
     bt_status rc = BT_OK;
     bt_str    json = BT_STR_INIT;
+    bt_str    body = BT_STR_INIT;
     char     *path = NULL;
+    bool      is_known = false;
     if (details == NULL) {
         return BT_OK;
     }
+    const char *const mode = details->config.mode;
     BT_CHECK(find_vocabulary(details, err));
-    BT_CHECK(put_all(&json, details, step, metrics, values, err));
+    BT_CHECK(put_body(&body, details, metrics, values, err));
     BT_CHECK(model_dir_file(details->config.folder, MODEL_DETAILS, &path, err));
-    BT_CHECK(bt_fs_replace(path, json.data, json.len, err));
+    BT_CHECK(mode != NULL ? is_there(path, step, &body, &is_known, err) : BT_OK);
+    if (!is_known) {
+        BT_CHECK(put_head(&json, step, mode, err));
+        BT_CHECK(bt_str_append_n(&json, body.data, body.len, err));
+        BT_CHECK(bt_fs_replace(path, json.data, json.len, err));
+    }
 done:
+    bt_str_deinit(&body);
     bt_str_deinit(&json);
     bt_free(path);
     return rc;

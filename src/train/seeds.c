@@ -54,9 +54,20 @@ done:
     return rc;
 }
 
-static bool is_finished(const seeds_file *file, int64_t seed, uint32_t params, const char *folder) {
-    const seed_result *const known = seeds_file_find(file, seed);
-    return known != NULL && known->params == params && bt_fs_exists(folder);
+/* With its report, which the run makes again where it alone is missing. */
+static bt_status is_finished(const bt_train_args *args, const seed_result *known, uint32_t params,
+                             const char *folder, bool *out, bt_error *err) {
+    char *path = NULL;
+    bool  has_report = false;
+    *out = false;
+    if (known == NULL || known->params != params || !bt_fs_exists(folder)) {
+        return BT_OK;
+    }
+    BT_TRY(bt_conf_get_bool(args->conf, "trainer.report", &has_report, err));
+    BT_TRY(model_dir_file(folder, MODEL_REPORT, &path, err));
+    *out = !has_report || bt_fs_exists(path);
+    bt_free(path);
+    return BT_OK;
 }
 
 static bt_status run_seed(const bt_train_args *args, int64_t seed, seeds_file *file,
@@ -66,10 +77,12 @@ static bt_status run_seed(const bt_train_args *args, int64_t seed, seeds_file *f
     char          name[MODEL_NAME_MAX];
     seed_result   result = {.seed = seed};
     bt_train_args once = *args;
+    bool          is_over = false;
     BT_CHECK(bt_fs_join(args->model_dir, model_series_name(SERIES_SEED, seed, name), &folder, err));
     BT_CHECK(set_seed(args, seed, err));
     BT_CHECK(fingerprint(args, &result.params, err));
-    if (is_finished(file, seed, result.params, folder)) {
+    BT_CHECK(is_finished(args, seeds_file_find(file, seed), result.params, folder, &is_over, err));
+    if (is_over) {
         bt_log(BT_LOG_INFO, "seed %" PRId64 ": finished before, in %s", seed, folder);
         goto done;
     }
@@ -221,17 +234,26 @@ done:
     return rc;
 }
 
-/* All of them side by side. */
-static bt_status write_report(const bt_train_args *args, bt_error *err) {
+/* All of them side by side, where each has its own. */
+static bt_status write_report(const bt_train_args *args, const seeds_file *file,
+                              const int64_t *seeds, size_t n_seeds, bt_train_seeds_summary *summary,
+                              bt_error *err) {
     bool is_wanted = false;
     BT_TRY(bt_conf_get_bool(args->conf, "trainer.report", &is_wanted, err));
-    if (!is_wanted) {
-        return BT_OK;
+    for (size_t i = 0; i < n_seeds; i++) {
+        const bt_train_summary *const run = &seeds_file_find(file, seeds[i])->summary;
+        if (run->report != BT_OK) {
+            summary->report = run->report;
+            summary->report_error = run->report_error;
+            return BT_OK;
+        }
     }
-    bt_stop_shield(true);
-    const bt_status rc = bt_train_write_report(&args->model_dir, 1, NULL, err);
-    bt_stop_shield(false);
-    return rc;
+    if (is_wanted) {
+        bt_stop_shield(true);
+        summary->report = bt_train_write_report(&args->model_dir, 1, NULL, &summary->report_error);
+        bt_stop_shield(false);
+    }
+    return BT_OK;
 }
 
 /* What was refused leaves no folder behind. */
@@ -276,7 +298,7 @@ bt_status bt_train_run_seeds(const bt_train_args *args, const int64_t *seeds, si
         bt_stop_mark_saved();
     }
     BT_CHECK(link_best(args, summary, err));
-    BT_CHECK(write_report(args, err));
+    BT_CHECK(write_report(args, &file, seeds, n_seeds, summary, err));
 done:
     bt_fs_lock_release(lock);
     if (rc != BT_OK && is_new) {

@@ -2,6 +2,7 @@
 """Tables and records in gzip take no more memory than plain ones, however much they hold unpacked,
 and give the same bits. Where there is no room to unpack them, the sentence says what to do."""
 import gzip
+import json
 import os
 import random
 import shutil
@@ -42,8 +43,12 @@ class PackedInput(e2e.Case):
             result = self.train(where, 'task.train_data.input_path=%s%s' % (name, how))
             self.assertEqual(result.code, 0, result)
             peaks.append(result.peak_bytes)
-        os.remove(self.path('plain', 'params.yaml'))  # they name other files
-        os.remove(self.path('packed', 'params.yaml'))
+        facts = []
+        for where, name in (('plain', plain), ('packed', packed)):  # they name other files
+            os.remove(self.path(where, 'params.yaml'))
+            facts.append(json.loads(compare.read_text(self.path(where, 'run_facts.json')).replace(name, 'DATA')))
+            os.remove(self.path(where, 'run_facts.json'))
+        self.assertEqual(*[fact['data'] for fact in facts])
         self.assertEqual(compare.differences(self.path('plain'), self.path('packed')), [])
         print('%d MiB unpacked: peak %.1f MiB plain, %.1f MiB packed' % (
             os.path.getsize(self.path(plain)) >> 20, peaks[0] / 2**20, peaks[1] / 2**20))
