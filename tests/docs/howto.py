@@ -16,7 +16,7 @@ import weights  # noqa: E402
 
 OUTPUTS = ['records/mnli_test.tf_record', 'records/mnli_meta_data', 'mnli.tsv', 'submission/MNLI-m.tsv',
            'answers/predictions.json', 'runs/squad/predictions.json', 'runs/mnli/report.html', 'compared.html',
-           'seeds.html', 'result.json', 'result.xml', 'summary.md', 'classes.tsv', 'mnli-model/model.safetensors',
+           'seeds.html', 'runs/sweep/sweep.md', 'runs/sweep/report.html', 'result.json', 'result.xml', 'summary.md', 'classes.tsv', 'mnli-model/model.safetensors',
            'mnli-onnx/model.onnx']
 
 # Stands for the scheduler: asks as soon as there is something to go on from.
