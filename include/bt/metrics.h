@@ -67,6 +67,8 @@ BT_MUST_USE bt_status bt_metrics_update(bt_metrics *metrics, const bt_batch *bat
                                         const float *logits, bt_error *err);
 /* Values in the order of the names; returns how many. NaN where a metric has none (MCC of one class
  * is 0). */
+/* Intervals take as long as n_bootstrap says: once the process is asked to stop they are left out
+ * (NaN), so whoever goes on to write values asks for a stop afterwards. */
 size_t bt_metrics_compute(const bt_metrics *metrics, bt_metric_value values[BT_METRIC_MAX]);
 /* How many things (sentences, or labelled tokens of a tagger) were predicted as each class:
  * [n_classes], and their sum into *n; for the "all one class" notice. NULL where no metric counts

@@ -86,7 +86,7 @@ bt_status fs_journal_begin(fs_journal *journal, const char *beside, const fs_pla
     BT_CHECK(fs_sync_folder_of(journal->path, err));
 done:
     if (temporary != NULL) {
-        (void)unlink(temporary);
+        fs_discard(temporary);
         bt_free(temporary);
     }
     if (rc != BT_OK) {
@@ -100,7 +100,7 @@ done:
 
 void fs_journal_end(fs_journal *journal, bool is_done) {
     if (journal->path != NULL && is_done) {
-        (void)unlink(journal->path);
+        fs_discard(journal->path);
     }
     if (journal->fd >= 0) {
         (void)close(journal->fd);
@@ -119,7 +119,7 @@ static bt_status keep_old(fs_placing *file, bt_error *err) {
         return BT_OK;
     }
     BT_CHECK(fs_temporary_name(file->final, &name, err));
-    if (link(file->final, bt_str_text(&name)) == 0) {
+    if (fs_sys_link(file->final, bt_str_text(&name)) == 0) {
         file->old = bt_str_take(&name);
     }
 done:
@@ -141,11 +141,12 @@ static bool put_back(fs_placing *file) {
     if (!file->is_placed) {
         return true;
     }
-    if ((file->had_old && file->old == NULL) || rename(file->final, file->temporary) != 0) {
+    if ((file->had_old && file->old == NULL) ||
+        fs_sys_rename_back(file->final, file->temporary) != 0) {
         return false;
     }
     file->is_placed = false;
-    return file->old == NULL || rename(file->old, file->final) == 0;
+    return file->old == NULL || fs_sys_rename_back(file->old, file->final) == 0;
 }
 
 bool fs_put_all_back(fs_placing *files, size_t n) {
@@ -158,7 +159,7 @@ bool fs_put_all_back(fs_placing *files, size_t n) {
 
 void fs_placing_deinit(fs_placing *file) {
     if (file->old != NULL) {
-        (void)unlink(file->old);
+        fs_discard(file->old);
     }
     bt_free(file->old);
     bt_free(file->temporary);
@@ -245,7 +246,7 @@ static bt_status finish_one(const char *path, bt_error *err) {
         goto done;
     }
     BT_CHECK(finish_all(text, n, &n_placed, err));
-    if (unlink(path) != 0) {
+    if (fs_sys_unlink(path) != 0) {
         rc = fs_fail_write(path, "remove", errno, err);
         goto done;
     }

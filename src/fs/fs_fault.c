@@ -6,8 +6,10 @@
 #include <fcntl.h>
 #include <stdatomic.h>
 #include <stdio.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
+#include "bt/base/log.h"
 #include "fs_internal.h"
 
 typedef struct fault {
@@ -103,9 +105,73 @@ int fs_sys_fsync(int fd) {
     return result;
 }
 
+/* File servers may say EINTR of what was done all the same, so the repetition finds it done. */
+
+static bool is_there(const char *path) {
+    struct stat st;
+    return lstat(path, &st) == 0;
+}
+
 int fs_sys_rename(const char *from, const char *to) {
-    if (fs_must_fail(BT_FS_OP_RENAME)) {
-        return -1;
+    return fs_must_fail(BT_FS_OP_RENAME) ? -1 : fs_sys_rename_back(from, to);
+}
+
+int fs_sys_rename_back(const char *from, const char *to) {
+    int result = rename(from, to);
+    while (result != 0 && errno == EINTR) {
+        result = rename(from, to);
+        if (result != 0 && errno == ENOENT && !is_there(from) && is_there(to)) {
+            return 0;
+        }
     }
-    return rename(from, to);
+    return result;
+}
+
+static bool is_same(const char *a, const char *b) {
+    struct stat st_a, st_b;
+    return lstat(a, &st_a) == 0 && lstat(b, &st_b) == 0 && st_a.st_dev == st_b.st_dev &&
+           st_a.st_ino == st_b.st_ino;
+}
+
+int fs_sys_link(const char *from, const char *to) {
+    int result = link(from, to);
+    while (result != 0 && errno == EINTR) {
+        result = link(from, to);
+        if (result != 0 && errno == EEXIST) {
+            return is_same(from, to) ? 0 : -1;
+        }
+    }
+    return result;
+}
+
+static int take_away(int (*call)(const char *path), const char *path) {
+    int result = call(path);
+    while (result != 0 && errno == EINTR) {
+        result = call(path);
+        if (result != 0 && errno == ENOENT) {
+            return 0;
+        }
+    }
+    return result;
+}
+
+int fs_sys_unlink(const char *path) {
+    return take_away(unlink, path);
+}
+
+int fs_sys_remove(const char *path) {
+    return take_away(remove, path);
+}
+
+void fs_discard(const char *path) {
+    const int kept = errno;
+    if (fs_sys_unlink(path) != 0 && errno != ENOENT && fs_sys_unlink(path) != 0 &&
+        errno != ENOENT) {
+        char reason[FS_REASON_MAX];
+        bt_log(BT_LOG_WARNING,
+               "%s cannot be removed: %s; nothing needs it, and the next run that writes there "
+               "removes it if it can",
+               path, fs_reason(errno, reason));
+    }
+    errno = kept;
 }

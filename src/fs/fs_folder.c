@@ -174,7 +174,7 @@ bt_status bt_fs_remove(const char *path, bt_error *err) {
         return remote_remove(path, err);
     }
     BT_TRY(fs_check_local(path, err));
-    if (remove(path) != 0 && errno != ENOENT) {
+    if (fs_sys_remove(path) != 0 && errno != ENOENT) {
         return fs_fail_write(path, "remove", errno, err);
     }
     return BT_OK;
@@ -196,7 +196,7 @@ bt_status bt_fs_replace_link(const char *path, const char *target, bt_error *err
     }
     if (fs_sys_rename(bt_str_text(&temporary), path) != 0) {
         rc = fs_fail_write(path, "replace", errno, err);
-        (void)unlink(bt_str_text(&temporary));
+        fs_discard(bt_str_text(&temporary));
         goto done;
     }
     rc = fs_sync_folder_of(path, err);
@@ -207,7 +207,7 @@ done:
 
 static int remove_visited(const char *path, const struct stat *st, int type, struct FTW *place) {
     (void)st, (void)type, (void)place;
-    return remove(path);
+    return fs_sys_remove(path);
 }
 
 bt_status bt_fs_remove_tree(const char *folder, bt_error *err) {

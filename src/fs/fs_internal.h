@@ -19,6 +19,14 @@ ssize_t fs_sys_pread(int fd, void *dst, size_t n, int64_t offset);
 ssize_t fs_sys_write(int fd, const void *src, size_t n);
 int     fs_sys_fsync(int fd);
 int     fs_sys_rename(const char *from, const char *to);
+/* Repeated after EINTR, but never made to fail by a test: what undoes or tidies up. */
+int fs_sys_rename_back(const char *from, const char *to);
+int fs_sys_link(const char *from, const char *to);
+int fs_sys_unlink(const char *path);
+int fs_sys_remove(const char *path);
+/* Removes a file of ours that nobody needs any more. What one failure leaves is tried again; what
+ * stays then is said, and is not the failure of whoever is done with it. errno is kept. */
+void fs_discard(const char *path);
 /* true: pretend that this operation failed (errno is set). */
 bool fs_must_fail(bt_fs_op op);
 

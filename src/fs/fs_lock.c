@@ -100,7 +100,7 @@ static int make_by_name(const bt_fs_lock *lock) {
     (void)lock_kernel(fd);
     if (write_entry(lock, fd, NULL) != BT_OK) {
         const int why = errno;
-        (void)unlink(lock->path);
+        fs_discard(lock->path);
         (void)close(fd);
         errno = why;
         return -1;
@@ -125,7 +125,7 @@ static bt_status make_lock(bt_fs_lock *lock, bt_error *err) {
         (void)fsync(fd); /* only so that the server, and not this host, says what time it is */
     }
     lock->now = fstat(fd, &st) == 0 ? modified(&st) : bt_time_unix();
-    const int linked = link(temporary, lock->path);
+    const int linked = fs_sys_link(temporary, lock->path);
     const int why = linked == 0 ? 0 : errno;
     /* a file server's answer may be lost: two names say that the link was made */
     if (linked == 0 || (fstat(fd, &st) == 0 && st.st_nlink == 2)) {
@@ -141,7 +141,7 @@ static bt_status make_lock(bt_fs_lock *lock, bt_error *err) {
     }
 done:
     if (temporary != NULL) {
-        (void)unlink(temporary);
+        fs_discard(temporary);
         bt_free(temporary);
     }
     if (fd >= 0) {
@@ -207,10 +207,10 @@ static bt_status put_aside(const char *path, const struct stat *looked_at, bt_er
         goto done;
     }
     if (lstat(bt_str_text(&aside), &st) == 0 && !is_same_file(&st, looked_at) &&
-        link(bt_str_text(&aside), path) != 0 && errno != EEXIST) {
+        fs_sys_link(bt_str_text(&aside), path) != 0 && errno != EEXIST) {
         rc = fs_fail_write(path, "give its name back to", errno, err);
     }
-    (void)unlink(bt_str_text(&aside));
+    fs_discard(bt_str_text(&aside));
 done:
     bt_str_deinit(&aside);
     return rc;
@@ -234,7 +234,7 @@ static bt_status put_void_aside(const bt_fs_lock *lock, const met_lock *met, bt_
     if (fd >= 0) {
         (void)close(fd);
         rc = is_name_of(lock->path, met->fd) ? put_aside(lock->path, &met->st, err) : BT_OK;
-        (void)unlink(bt_str_text(&guard));
+        fs_discard(bt_str_text(&guard));
     } else if (lstat(bt_str_text(&guard), &st) == 0 &&
                lock->now - modified(&st) > lock->mine.lease) {
         rc = put_aside(bt_str_text(&guard), &st, err); /* of one that died in the middle of it */
@@ -529,8 +529,7 @@ void bt_fs_lock_release(bt_fs_lock *lock) {
     if (lock->is_remote && !lock->is_lost) {
         lock_store_release(lock);
     } else if (!lock->is_remote && is_name_of(lock->path, lock->fd)) {
-        (void)unlink(
-            lock->path); /* while it is still held: who waits for it sees that it is gone */
+        fs_discard(lock->path); /* while it is still held: who waits for it sees that it is gone */
     }
     lock_free(lock);
 }

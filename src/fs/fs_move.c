@@ -56,7 +56,7 @@ static int rename_new(const char *from, const char *to) {
     if (errno != EINVAL && errno != ENOSYS) {
         return -1;
     }
-    return link(from, to) == 0 ? unlink(from) : -1;
+    return fs_sys_link(from, to) == 0 ? fs_sys_unlink(from) : -1;
 }
 
 static bt_status sync_folder(const char *path, bt_error *err) {

@@ -32,7 +32,7 @@ bool bt_fs_is_temporary(const char *name) {
 /* Removes the file where it is certain that nobody writes it: still under its lock, so that who
  * made it in this very moment and locks it then sees that it is gone. */
 static bool remove_left_file(const char *path, bool is_shared, double age) {
-    const int fd = open(path, O_RDWR | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+    const int fd = fs_sys_open(path, O_RDWR | O_NOFOLLOW | O_NONBLOCK);
     if (fd < 0) {
         return false;
     }
@@ -40,7 +40,7 @@ static bool remove_left_file(const char *path, bool is_shared, double age) {
     const bool has_no_locks = !is_free && errno != EWOULDBLOCK;
     const bool is_left =
         is_shared || has_no_locks ? age > old_seconds && (is_free || has_no_locks) : is_free;
-    const bool is_removed = is_left && unlink(path) == 0;
+    const bool is_removed = is_left && fs_sys_unlink(path) == 0;
     (void)close(fd);
     return is_removed;
 }
@@ -53,7 +53,7 @@ static bool remove_left(const char *path, bool is_shared) {
     }
     const double age = now - (double)st.st_mtim.tv_sec;
     if (S_ISLNK(st.st_mode)) {
-        return age > (is_shared ? old_seconds : old_link_seconds) && unlink(path) == 0;
+        return age > (is_shared ? old_seconds : old_link_seconds) && fs_sys_unlink(path) == 0;
     }
     return S_ISREG(st.st_mode) && remove_left_file(path, is_shared, age);
 }

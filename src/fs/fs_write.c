@@ -496,7 +496,7 @@ void bt_fs_writer_abort(bt_fs_writer *writer) {
     if (writer->remote != NULL) {
         remote_writer_close_append(writer->remote);
     } else if (writer->temporary != NULL) {
-        (void)unlink(writer->temporary);
+        fs_discard(writer->temporary);
     } else if (writer->fd >= 0) {
         (void)write_buffer(writer, NULL); /* an append writer keeps what it was given */
     }

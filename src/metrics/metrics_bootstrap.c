@@ -16,6 +16,7 @@
 #include "bt/base/alloc.h"
 #include "bt/base/log.h"
 #include "bt/base/rng.h"
+#include "bt/base/stop.h"
 #include "metrics_curves.h"
 
 static const uint32_t use_bootstrap = UINT32_C(0x424f4f54); /* "BOOT" */
@@ -182,6 +183,7 @@ static bt_status resample(bootstrap *b, const bt_metrics *metrics, bt_error *err
         BT_TRY(init(b, metrics, err));
     }
     for (int64_t s = 0; s < b->n_samples; s++) {
+        BT_TRY(bt_stop_check(err));
         draw(b, metrics->bootstrap_seed, s);
         fill_parts(b);
         for (size_t i = 0; i < metrics->n_choices; i++) {
@@ -199,8 +201,9 @@ size_t metric_add_intervals(const bt_metrics *metrics, bt_metric_value *values) 
     size_t                 n = 0;
     const kept_rows *const rows = metrics->states[PART_KEPT];
     const bool             is_there = rows->n > 0 && rows->n <= UINT32_MAX && !rows->has_nan;
-    const bool             is_done = is_there && resample(&b, metrics, &error) == BT_OK;
-    if (is_there && !is_done) {
+    const bt_status        rc = is_there ? resample(&b, metrics, &error) : BT_OK;
+    const bool             is_done = is_there && rc == BT_OK;
+    if (rc != BT_OK && rc != BT_E_INTERRUPTED) {
         bt_log(BT_LOG_WARNING, "%s: no intervals of metrics", error.msg);
     }
     for (size_t i = 0; i < metrics->n_choices; i++) {

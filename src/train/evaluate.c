@@ -88,6 +88,9 @@ static bt_status collect_values(train_run *run, const pass_sums *sums, double se
     bt_train_values             chosen = {.n = 0};
     BT_TRY(decision_settle(run, &chosen, err));
     const size_t n = bt_metrics_compute(run->validation_metrics, own);
+    if (run->plan.n_bootstrap > 0) { /* a stop cuts them short */
+        BT_TRY(ranks_meet(&run->ranks, bt_stop_check(err), err));
+    }
     const size_t n_garden = run->plan.n_garden_metrics;
     for (size_t i = 0; i < n && i < n_garden; i++) {
         record_add(values, own[i].name, own[i].value);

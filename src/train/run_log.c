@@ -187,23 +187,34 @@ static bt_status write_extras(const event_folder *folder, int64_t step,
     return bt_events_flush(folder->writer, err);
 }
 
-static void log_line(bool is_train, int64_t step, const bt_train_values *values,
+/* A reader of lines has enough of this many; what is left out is said. */
+static void log_line(const run_log *log, bool is_train, int64_t step, const bt_train_values *values,
                      const bt_train_values *extra) {
-    char         line[1536];
+    enum { TAIL = 64, MAX = 3072 };
+    char         line[MAX];
     bt_log_field fields[1 + 2 * BT_TRAIN_MAX_VALUES];
     size_t       n_fields = 0;
+    size_t       n_left = 0;
     size_t       n = (size_t)snprintf(line, sizeof line, "%-5s | step %6" PRId64,
                                 is_train ? "train" : "eval", step);
     fields[n_fields++] = bt_log_int("step", step);
     for (size_t i = 0; i < values->n + extra->n; i++) {
         const bt_metric_value *const v =
             i < values->n ? &values->items[i] : &extra->items[i - values->n];
-        const int wrote = n < sizeof line
-                              ? snprintf(line + n, sizeof line - n, " | %s %.*g", v->name,
-                                         fabs(v->value) >= 1000 ? 6 : 4, v->value)
-                              : 0;
-        n += wrote > 0 ? (size_t)wrote : 0;
+        char      text[BT_METRIC_NAME_MAX + 32];
+        const int wrote = snprintf(text, sizeof text, " | %s %.*g", v->name,
+                                   fabs(v->value) >= 1000 ? 6 : 4, v->value);
+        if (n_left == 0 && wrote > 0 && n + (size_t)wrote + TAIL < sizeof line) {
+            memcpy(line + n, text, (size_t)wrote + 1);
+            n += (size_t)wrote;
+        } else {
+            n_left++;
+        }
         fields[n_fields++] = bt_log_number(v->name, v->value);
+    }
+    if (n_left > 0) {
+        (void)snprintf(line + n, sizeof line - n, " | ... (%zu more: all are in %s)", n_left,
+                       log->trains ? "metrics.jsonl" : "the records of model_dir");
     }
     bt_log_event(BT_LOG_INFO, is_train ? "train" : "evaluation", fields, n_fields, "%s", line);
 }
@@ -213,7 +224,7 @@ bt_status run_log_record(run_log *log, record_kind kind, int64_t step,
                          bt_error *err) {
     const bool is_train = kind == RECORD_TRAIN;
     bool       is_there = false;
-    log_line(is_train, step, values, extra);
+    log_line(log, is_train, step, values, extra);
     gauges_record(log->gauges, is_train, step, values, extra);
     BT_TRY(records_have(log->records, kind, step, values, &is_there, err));
     if (is_there) {

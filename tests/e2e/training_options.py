@@ -4,6 +4,7 @@ label smoothing, early stopping, gradient accumulation and --seeds (with kills: 
 import json
 import math
 import os
+import re
 import shutil
 import statistics
 import sys
@@ -171,6 +172,22 @@ class Tagging(e2e.Case):
     def test_seeds(self):
         result = self.train(more=['--experiment=bert/tagging', '--seeds=1,2'])
         self.assertRegex(result.stdout, r'seeds 2\nf1 \S+ \S+\n')
+
+    def test_very_many_metrics_in_a_line(self):
+        """As many as the line holds, and then how many more there are."""
+        for length, is_cut in ((12, False), (37, True)):
+            names = ['O'] + ['%s-%02d%s' % (b, i, 't' * length) for i in range(20) for b in 'BI']
+            folder = 'names%d' % length
+            result, _losses = self.tag(folder, 'task.metrics=[all,per_class],task.class_names=[%s]'
+                                       % ','.join(names))
+            record = [r for r in e2e.read_jsonl(self.path(folder)) if r['kind'] == 'validation'][-1]
+            values = [x for x in record if x not in ('kind', 'step', 'wall_time_seconds')]
+            line = [x for x in result.stderr.splitlines() if ': eval  | step' in x][-1].split(' | ')[2:]
+            self.assertEqual(line[-1].startswith('...'), is_cut, line[-1])
+            if is_cut:
+                n_left = int(re.fullmatch(r'\.\.\. \((\d+) more: all are in metrics.jsonl\)', line.pop())[1])
+                self.assertEqual(len(line) + n_left, len(values))
+            self.assertEqual([x.split(' ')[0] for x in line], values[:len(line)])
 
 
 LOWER = ('trainer.best_checkpoint_eval_metric=validation_loss,'

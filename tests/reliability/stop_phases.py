@@ -125,6 +125,16 @@ def an_evaluation_of_many_rows(case):
                           case.path('made/out/.bert-train-eval.lock'))
 
 
+@phase()
+def intervals_of_an_evaluation(case):
+    """Far more samples than can be computed meanwhile, of a few rows, which are evaluated at once."""
+    case.trained('pre')
+    return case.train(mode='eval', override='task.init_checkpoint=pre/ckpt-5,task.init_head=true,'
+                      'task.bootstrap_samples=20000000'), lambda: (
+                          os.path.exists(case.path('made/out/.bert-train-eval.lock')) and
+                          time.time() - os.stat(case.path('made/out/.bert-train-eval.lock')).st_mtime > 1)
+
+
 @phase(hard=True)
 def a_prediction_onto_a_slow_disk(case):
     case.trained('made/out')

@@ -414,7 +414,7 @@ static bt_status make_link(const hf_name *name, const hf_file *file, const char 
     }
     BT_CHECK(bt_str_appendf(&target, err, "blobs/%s", file->etag));
     rc = bt_fs_replace_link(path, target.data, err);
-    if (rc == BT_E_RESOURCE && link(blob, path) == 0) {
+    if (rc == BT_E_RESOURCE && fs_sys_link(blob, path) == 0) {
         rc = BT_OK; /* a file system without symbolic links */
     }
 done:

@@ -5,11 +5,13 @@
 #include "test_tensors.h"
 
 #include <math.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "bt/base/alloc.h"
 #include "bt/base/bytes.h"
+#include "bt/base/stop.h"
 #include "bt/base/str.h"
 #include "bt/metrics.h"
 
@@ -367,6 +369,24 @@ static void test_intervals_that_cannot_be_are_nan(void **state) {
     bt_metrics_free(metrics);
 }
 
+/* Without a stop these would be numbers, in the end; values themselves are there all the same. */
+static void test_a_stop_ends_the_samples(void **state) {
+    (void)state;
+    static const char *const names[] = {"f1_macro"};
+    const bt_metrics_config  config = {
+         .names = names, .n_names = 1, .n_classes = 3, .n_bootstrap = 10000000};
+    bt_metric_value   values[BT_METRIC_MAX];
+    bt_metrics *const metrics = create(&config);
+    const examples    e = small();
+    add(metrics, &e, 0, e.n);
+    bt_stop_set(SIGTERM);
+    assert_int_equal(bt_metrics_compute(metrics, values), 3);
+    bt_stop_set(0);
+    assert_true(!isnan(values[0].value));
+    assert_true(isnan(values[1].value) && isnan(values[2].value));
+    bt_metrics_free(metrics);
+}
+
 static void test_confusion_is_given_as_data(void **state) {
     (void)state;
     static const char *const names[] = {"f1_macro"};
@@ -603,6 +623,7 @@ int main(void) {
         cmocka_unit_test(test_thresholds_and_temperatures_are_the_best),
         cmocka_unit_test(test_what_cannot_choose),
         cmocka_unit_test(test_intervals_that_cannot_be_are_nan),
+        cmocka_unit_test(test_a_stop_ends_the_samples),
         cmocka_unit_test(test_confusion_is_given_as_data),
         cmocka_unit_test(test_many_classes_have_no_matrix),
         cmocka_unit_test(test_calibration_is_given_as_data),
