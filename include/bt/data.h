@@ -165,6 +165,7 @@ typedef struct bt_data_config {
     const char   *encoding_key; /* what sets it, for messages; NULL: SECTION.encoding */
     bt_held_out   held_out;     /* which rows are read: all, or without or only those held out */
     double        held_out_share;
+    int64_t       held_out_fold; /* which of 1/share parts */
     uint64_t      held_out_seed;
     const char   *section; /* "task.train_data", for messages; NULL: "the data" */
 } bt_data_config;

@@ -77,6 +77,8 @@ const conf_class conf_class_data = {"official.core.config_definitions.DataConfig
         "text: without reads the rows that are not held out, only those that are (empty: all), "   \
         "held_out_share of them, drawn by held_out_seed: of a table so much of each label, of "    \
         "words whole sentences, of questions whole articles"),                                     \
+        KEY("held_out_fold", T_INT, EXT, "0", RULE_GE0,                                            \
+            "which of the shares is held out: of 0.2 one of 0 to 4 (cross-validation)"),           \
         KEY("held_out_seed", T_INT, EXT, "0", RULE_GE0, "which rows are held out"),                \
         KEY("held_out_share", T_FLOAT, EXT, "0.0", RULE_RATE,                                      \
             "share of the rows that is held out")

@@ -88,10 +88,27 @@ static bt_status check_share(const bt_conf_check *c, const char *section) {
                                     "held_out is set: expected a share above 0");
 }
 
+/* A part beyond the last one would have no rows. */
+static bt_status check_fold(const bt_conf_check *c, const char *section) {
+    char    word[BT_CONF_PATH_MAX];
+    char    path[BT_CONF_PATH_MAX];
+    double  share = 0;
+    int64_t fold = 0;
+    (void)bt_conf_peek_f64(c->conf, bt_conf_join(section, "held_out_share", path), &share);
+    (void)bt_conf_peek_i64(c->conf, bt_conf_join(section, "held_out_fold", word), &fold);
+    return !is_held_out(c, section) || fold == 0 || ((double)fold + 1) * share <= 1 + 1e-9
+               ? BT_OK
+               : bt_conf_check_fail(c, word, path,
+                                    "a share of %g has the parts 0 to %d, and %" PRId64
+                                    " is beyond",
+                                    share, share > 0 ? (int)(1 / share + 1e-9) - 1 : 0, fold);
+}
+
 /* Rows held out of the training by one rule and evaluated by another would be both. */
 static bt_status check_both_shares(const bt_conf_check *c) {
     double  share[2] = {0};
     int64_t seed[2] = {0};
+    int64_t fold[2] = {0};
     if (!is_held_out(c, TRAIN) || !is_held_out(c, VALIDATION)) {
         return BT_OK;
     }
@@ -99,14 +116,17 @@ static bt_status check_both_shares(const bt_conf_check *c) {
     (void)bt_conf_peek_f64(c->conf, VALIDATION ".held_out_share", &share[1]);
     (void)bt_conf_peek_i64(c->conf, TRAIN ".held_out_seed", &seed[0]);
     (void)bt_conf_peek_i64(c->conf, VALIDATION ".held_out_seed", &seed[1]);
-    return share[0] == share[1] && seed[0] == seed[1]
+    (void)bt_conf_peek_i64(c->conf, TRAIN ".held_out_fold", &fold[0]);
+    (void)bt_conf_peek_i64(c->conf, VALIDATION ".held_out_fold", &fold[1]);
+    return share[0] == share[1] && seed[0] == seed[1] && fold[0] == fold[1]
                ? BT_OK
-               : bt_conf_check_fail(c, TRAIN ".held_out", VALIDATION ".held_out",
-                                    TRAIN " holds out a share of %g with seed %" PRId64
-                                          ", " VALIDATION " %g with seed %" PRId64
-                                          ": rows would be trained on and evaluated; set "
-                                          "held_out_share and held_out_seed alike in both",
-                                    share[0], seed[0], share[1], seed[1]);
+               : bt_conf_check_fail(
+                     c, TRAIN ".held_out", VALIDATION ".held_out",
+                     TRAIN " holds out a share of %g with seed %" PRId64 " and fold %" PRId64
+                           ", " VALIDATION " %g with seed %" PRId64 " and fold %" PRId64
+                           ": rows would be trained on and evaluated; set "
+                           "held_out_share, held_out_seed and held_out_fold alike in both",
+                     share[0], seed[0], fold[0], share[1], seed[1], fold[1]);
 }
 
 static bt_status check_section(const bt_conf_check *c, const char *section) {
@@ -117,6 +137,7 @@ static bt_status check_section(const bt_conf_check *c, const char *section) {
     BT_TRY(check_batch(c, section));
     BT_TRY(check_input(c, section));
     BT_TRY(check_share(c, section));
+    BT_TRY(check_fold(c, section));
     return check_separators(c, section);
 }
 

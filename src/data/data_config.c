@@ -128,7 +128,7 @@ bt_text_encoding data_encoding(const bt_data_config *config) {
     return out;
 }
 
-/* Which rows; both sections say the same share and seed. */
+/* Which rows; both sections say the same share, seed and fold. */
 static bt_status read_held_out(key_reader *reader, bt_data_config *out) {
     const char *word = NULL;
     int64_t     seed = 0;
@@ -139,6 +139,7 @@ static bt_status read_held_out(key_reader *reader, bt_data_config *out) {
     out->held_out = bt_str_equal(word, "only") ? BT_HELD_OUT_ONLY : BT_HELD_OUT_WITHOUT;
     BT_TRY(read_i64(reader, "held_out_seed", 0, &seed));
     out->held_out_seed = (uint64_t)seed;
+    BT_TRY(read_i64(reader, "held_out_fold", 0, &out->held_out_fold));
     return bt_conf_get_f64(reader->conf, path_of(reader, "held_out_share"), &out->held_out_share,
                            reader->err);
 }

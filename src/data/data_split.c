@@ -6,6 +6,7 @@
  */
 #include <inttypes.h>
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -38,10 +39,12 @@ static int compare_rows(const void *a, const void *b) {
                               : (x->number > y->number) - (x->number < y->number);
 }
 
-/* Rows of one label: rounded, but one at least where that leaves one for training. */
-static int64_t held_of(int64_t n, double share) {
-    const int64_t held = (int64_t)floor((double)n * share + 0.5);
-    return held == 0 && n > 1 ? 1 : held;
+/* Where a fold begins among the drawn rows of one label, and the one before it ends: rounded, but
+ * the first one has one row at least where that leaves one for training. */
+static int64_t edge_of(int64_t n, double share, int64_t fold) {
+    const int64_t edge = (int64_t)floor((double)n * (double)fold * share + 0.5);
+    const int64_t least = fold > 0 && n > 1 ? 1 : 0;
+    return edge < least ? least : edge < n ? edge : n;
 }
 
 /* classes: "25 of 250, ...", or NULL. */
@@ -50,6 +53,7 @@ static bt_status tell(int64_t n, const char *what, const bt_data_config *config,
     const char *const section = config->section != NULL ? config->section : "the data";
     const bool        only = config->held_out == BT_HELD_OUT_ONLY;
     const int64_t     n_kept = only ? n_held : n - n_held;
+    char              fold[48] = "";
     if (n_held == 0 || n_held == n) {
         return BT_FAIL(err, BT_E_FORMAT,
                        "%s: %" PRId64 " of %" PRId64
@@ -60,11 +64,14 @@ static bt_status tell(int64_t n, const char *what, const bt_data_config *config,
     if (what == NULL) {
         return BT_OK;
     }
+    if (config->held_out_fold > 0) {
+        (void)snprintf(fold, sizeof fold, ", held_out_fold %" PRId64, config->held_out_fold);
+    }
     bt_log(BT_LOG_INFO,
            "%s: %" PRId64 " of %" PRId64 " %s, %s those that are held out (held_out_share %g, "
-           "held_out_seed %" PRIu64 ")%s%s",
+           "held_out_seed %" PRIu64 "%s)%s%s",
            section, n_kept, n, what, only ? "only" : "without", config->held_out_share,
-           config->held_out_seed, classes != NULL ? "; held out of each class: " : "",
+           config->held_out_seed, fold, classes != NULL ? "; held out of each class: " : "",
            classes != NULL ? classes : "");
     return BT_OK;
 }
@@ -80,15 +87,18 @@ static bt_status draw(int64_t n, const char *what, bool has_classes, const bt_da
         while (to < n && list[to].label == list[from].label) {
             to++;
         }
-        const int64_t held = held_of(to - from, config->held_out_share);
+        const int64_t fold = config->held_out_fold;
+        const int64_t first = from + edge_of(to - from, config->held_out_share, fold);
+        const int64_t end = from + edge_of(to - from, config->held_out_share, fold + 1);
         for (int64_t i = from; i < to; i++) {
-            is_used[list[i].number] = (i - from < held) == (config->held_out == BT_HELD_OUT_ONLY);
+            const bool is_held = first <= i && i < end;
+            is_used[list[i].number] = is_held == (config->held_out == BT_HELD_OUT_ONLY);
         }
         if (has_classes && classes.len < 200) {
             BT_CHECK(bt_str_appendf(&classes, err, "%s%" PRId64 " of %" PRId64,
-                                    from > 0 ? ", " : "", held, to - from));
+                                    from > 0 ? ", " : "", end - first, to - from));
         }
-        n_held += held;
+        n_held += end - first;
         from = to;
     }
     rc = tell(n, what, config, has_classes ? bt_str_text(&classes) : NULL, n_held, err);

@@ -57,6 +57,7 @@ static const change_rule rules[] = {
     {data_key, OF_SHARE, "rows that were trained on would be evaluated"},
     {data_key, OF_PLACE, "the place in the data that the checkpoint knows is lost"},
     {"task.train_data.held_out", ALWAYS, "rows that were trained on would be evaluated"},
+    {"task.train_data.held_out_fold", ALWAYS, "rows that were trained on would be evaluated"},
     {"task.train_data.held_out_seed", ALWAYS, "rows that were trained on would be evaluated"},
     {"task.train_data.held_out_share", ALWAYS, "rows that were trained on would be evaluated"},
     {"task.train_data.lower_case", OF_TEXT, "the same text would have other words"},

@@ -203,6 +203,34 @@ class Sweep(e2e.Case):
         self.assertEqual(weights_of(self.path('out', name)), weights_of(self.path('whole', name)))
         self.assertIn('leave nothing to stop early', self.sweep('none', *args, '--halving', '--eta=7', code=2).stderr)
 
+    def test_folds(self):
+        """Each row is evaluated once; what belongs to folds alone is refused elsewhere."""
+        told = json.loads(self.sweep('out', '--folds=3', '--grid=%s=1e-3,3e-2' % RATE, '--format=json').stdout)
+        runs = self.state('out')['runs']
+        self.assertEqual([r['run'] for r in runs], ['run_%03d_fold_%d' % (t, f) for t in (1, 2) for f in range(3)])
+        with open(self.path('t.csv'), encoding='utf-8') as rows:
+            kinds = [line.strip().split(',')[1] for line in rows][1:]
+        held = []
+        for run in runs[:3]:
+            with open(self.path('out', run['run'] + '.log'), encoding='utf-8') as log:
+                text = log.read()
+            found = re.search(r'task.validation_data: (\d+) of 90 rows, only .*?; held out of each class: (\d+) of (\d+), '
+                              r'(\d+) of (\d+)', text)
+            self.assertIn('task.train_data: %d of 90 rows, without' % (90 - int(found.group(1))), text)
+            self.assertEqual(sorted((found.group(3), found.group(5))),
+                             sorted((str(kinds.count('pos')), str(kinds.count('neg')))))
+            held.append((int(found.group(2)), int(found.group(4))))
+        self.assertEqual(sum(map(sum, held)), 90)
+        for counts in zip(*held):
+            self.assertLessEqual(max(counts) - min(counts), 1)
+        for row in told['trials']:
+            scores = [r['scores'][0] for r in runs if r['trial'] == row['trial']]
+            self.assertAlmostEqual(row['mean'], statistics.mean(scores), 12)
+            self.assertEqual(row['n'], 3)
+        self.write('t2.csv', 'text,label\na film,pos\n')
+        self.assertIn('leave out --eval', self.sweep('none', '--folds=3', '--eval=t2.csv', code=2).stderr)
+        self.assertIn('--folds=1: expected 2 to', self.sweep('none', '--folds=1', code=2).stderr)
+
     def test_stops(self):
         """A request is handed on, and waited for; a kill takes the children along; the same command goes on to the
         same bytes."""

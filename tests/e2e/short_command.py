@@ -455,7 +455,7 @@ class Refuses(Short):
                  "(one is 'k0')"),
                 ([], {'train': 'missing.csv'}, DATA, 'missing.csv'),
                 ([override + 'task.train_data.held_out_seed=1'], {'evaluation': None}, CONFIG,
-                 'holds out a share of 0.1 with seed 1, task.validation_data 0.1 with seed 0'),
+                 'holds out a share of 0.1 with seed 1 and fold 0, task.validation_data 0.1 with seed 0 and fold 0'),
                 (['--predict=x'], {}, CONFIG, '--predict=x is for --mode=predict'),
                 ([], {'mode': 'eval'}, CONFIG, 'is for modes that train, not for --mode=eval'),
                 ([], {'mode': 'train'}, CONFIG, 'is for modes that evaluate, and --mode=export, not for --mode=train'),

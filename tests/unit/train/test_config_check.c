@@ -188,6 +188,18 @@ static const struct {
      "task.train_data.held_out=without,task.train_data.held_out_share=0.1,task.validation_data."
      "held_out=only,task.validation_data.held_out_share=0.2",
      BT_CONF_MODE_TRAIN_AND_EVAL, "rows would be trained on and evaluated", NULL},
+    {CLASSIFY,
+     "task.train_data.held_out=without,task.train_data.held_out_share=0.2,task.validation_data."
+     "held_out=only,task.validation_data.held_out_share=0.2,task.train_data.held_out_fold=1",
+     BT_CONF_MODE_TRAIN_AND_EVAL, "with seed 0 and fold 1, task.validation_data 0.2", NULL},
+    {CLASSIFY,
+     "task.train_data.held_out=without,task.train_data.held_out_share=0.2,task.train_data.held_out_"
+     "fold=5",
+     BT_CONF_MODE_TRAIN, "a share of 0.2 has the parts 0 to 4, and 5 is beyond", NULL},
+    {CLASSIFY,
+     "task.train_data.held_out=without,task.train_data.held_out_share=0.2,task.train_data.held_out_"
+     "fold=4",
+     BT_CONF_MODE_TRAIN, NULL, "beyond"},
     {CLASSIFY, MULTI ",task.class_weights=[1, 2, 3]", BT_CONF_MODE_EVAL,
      "error: --params_override: 'task.class_weights=[1, 2, 3]': task.class_weights: "
      "task.class_weights and task.label_smoothing are for one class a row",
