@@ -2,8 +2,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """The real Model Garden's trainer continues a run of bert-train: from the model_dir and the params.yaml
 that bert-train left, on the same rows, it makes the steps that bert-train makes, in every variable,
-slot and average, to the last digits of float32. Of sentences, tags and answers, of BERT and ALBERT,
-with and without moving averages; not of the dual encoder (docs/testing.md). Dropout is off on both sides: its masks are nobody's promise.
+slot and average, to the last digits of float32. Of sentences, tags, answers and pairs, of BERT and ALBERT,
+with and without moving averages. Dropout is off on both sides: its masks are nobody's promise. Pairs begin
+with larger weights: vectors that are nearly the same leave a gradient of rounding (docs/testing.md).
 
 usage: continue_runs.py BERT-TRAIN [PYTHON]     PYTHON, or $BT_TF_PYTHON: one that has Model Garden
 Exit status 77: there is no Model Garden, and nothing was tested.
@@ -36,16 +37,17 @@ import make_conf_goldens as maker  # noqa: E402
 
 PROGRAM = os.path.abspath(sys.argv[1])
 SAVED, END, BATCH = 2, 6, 8
-KINDS = ("sentence", "tagging", "squad")
 EXPERIMENTS = dict(sentence="bert/sentence_prediction", tagging="bert/tagging", squad="bert/squad",
                    pairs="bert/dual_encoder")
-CASES = [(kind, encoder, ema) for kind in KINDS for encoder in ("bert", "albert") for ema in (False, True)]
+CASES = [(kind, encoder, ema) for kind in EXPERIMENTS for encoder in ("bert", "albert") for ema in (False, True)]
 ENCODER = ("dropout_rate: 0.0, attention_dropout_rate: 0.0, hidden_size: 16, intermediate_size: 32, "
            "max_position_embeddings: 16, num_attention_heads: 2, num_layers: 2, type_vocab_size: 2, "
            "vocab_size: 100")
 OWN = dict(  # keys of the task, and of its model
     sentence=("", "num_classes: 3, head_dropout: 0.0"), tagging=("class_names: [O, B-X, I-X], ", "head_dropout: 0.0"),
-    squad=("", ""), pairs=("", "max_sequence_length: 16, bidirectional: true, logit_scale: 20.0, logit_margin: 0.1"))
+    squad=("", ""), pairs=("", "max_sequence_length: 16, bidirectional: true, logit_scale: 5.0, logit_margin: 0.1"))
+BOUND = dict(sentence=2e-5, tagging=2e-5, squad=2e-5, pairs=5e-5)
+OF_ENCODER = dict(pairs=", initializer_range: 0.5")
 KEYS = dict(pairs=", vocab_file: vocab.txt, lower_case: true")
 YAML = """\
 runtime: {distribution_strategy: one_device}
@@ -63,7 +65,8 @@ def config_text(kind, encoder, ema):
     text = YAML
     for word, value in (("OF_TASK", OWN[kind][0]), ("OF_MODEL", OWN[kind][1]), ("KEYS", KEYS.get(kind, "")),
                         ("BATCH", str(BATCH)), ("EMA", ", ema: {average_decay: 0.9}" if ema else ""),
-                        ("ENCODER", ENCODER + (", embedding_width: 8" if encoder == "albert" else "")),
+                        ("ENCODER", ENCODER + OF_ENCODER.get(kind, "") +
+                         (", embedding_width: 8" if encoder == "albert" else "")),
                         ("KIND", encoder)):
         text = text.replace(word, value)
     return text.replace(", }", "}")
@@ -72,6 +75,9 @@ def config_text(kind, encoder, ema):
 def rows_of(kind):
     """One batch, and so the same one in every step."""
     rng = random.Random(5)
+    if kind == "pairs":  # few words, so that rows of the word table repeat within the batch
+        return [{side: [" ".join("w%d" % rng.randrange(30) for _ in range(rng.randint(3, 14))).encode()]
+                 for side in ("left_input", "right_input")} for _ in range(BATCH)]
     rows = e2e.make_rows(BATCH, seed=5)
     for row in rows:
         n = sum(row["input_mask"])
@@ -159,14 +165,14 @@ def check(kind, encoder, ema):
         n, worst, where = compare(ours, theirs, before)
     words = f"{kind} {encoder}{' with averages' if ema else ''}: {n} values, {worst:.1e} of a tensor's largest"
     print(words, where, flush=True)
-    return worst
+    assert worst < BOUND[kind], (worst, BOUND[kind], where)
 
 
 def main():
     maker.register_dual_encoder()
     tf_keras.layers.Dropout.call = lambda self, inputs, training=None: inputs  # heads have a rate of their own
-    worst = max(check(*case) for case in CASES)
-    assert worst < 2e-5, worst
+    for case in CASES:
+        check(*case)
 
 
 if __name__ == "__main__":
