@@ -20,7 +20,7 @@ class Job(remote_case.RemoteCase):
         out = self.fetch('out', 'fetched')
         self.same_values(self.path('local', 'ckpt-20'), os.path.join(out, 'ckpt-20'))
         self.assertEqual(e2e.read_state_file(out), e2e.read_state_file(self.path('local')))
-        self.assertEqual(sorted(os.listdir(out)), sorted(os.listdir(self.path('local'))))
+        self.assertEqual(e2e.names_in(out), e2e.names_in(self.path('local')))
         self.assertEqual(sorted(os.listdir(os.path.join(out, 'best_ckpt'))),
                          sorted(os.listdir(self.path('local', 'best_ckpt'))))
         for folder in ('train', 'validation'):

@@ -322,6 +322,11 @@ def read_scalar(summary):
     return summary[1].decode(), struct.unpack('<f', raw)[0]
 
 
+def names_in(folder):
+    """Sorted; those of event files without the time and process in them."""
+    return sorted(re.sub(r'(tfevents)\..*', r'\1', name) for name in os.listdir(folder))
+
+
 def read_event_folder(folder):
     """The events of each file of a folder, oldest file first."""
     if not os.path.isdir(folder):
