@@ -378,7 +378,7 @@ static bt_status serve(void *context, bt_train_filter *filter, bt_error *err) {
     return BT_OK;
 }
 
-static bt_status open_files(predict_job *job, bt_error *err) {
+static bt_status open_files(predict_job *job, const bt_train_args *args, bt_error *err) {
     const char *const input = bt_flags_string(job->flags, "input");
     const char *const output = bt_flags_string(job->flags, "output_path");
     const bt_fs_named in = {"--input", input};
@@ -390,7 +390,7 @@ static bt_status open_files(predict_job *job, bt_error *err) {
     if (!bt_str_equal(input, "-")) {
         BT_TRY(bt_fs_check_not_read(&out, &in, NULL, err));
     }
-    BT_TRY(bt_fs_check_output(output, false, err));
+    BT_TRY(bt_train_check_outputs(args, &out, 1, err));
     return bt_fs_writer_create(output, &job->writer, err);
 }
 
@@ -459,13 +459,13 @@ static bt_status run(const bt_flags *flags, int *status, bt_error *err) {
         err->msg[0] = '\0';
     }
     BT_CHECK(rc);
-    BT_CHECK(open_files(&job, err));
     const bt_train_args args = {.conf = conf,
                                 .mode = BT_CONF_MODE_PREDICT,
                                 .model_dir = flag_or_null(flags, "model_dir"),
                                 .checkpoint = flag_or_null(flags, "checkpoint"),
                                 .offline = bt_flags_bool(flags, "offline"),
                                 .pretrain_steps = -1};
+    BT_CHECK(open_files(&job, &args, err));
     rc = bt_train_run_filter(&args, serve, &job, err);
 done:
     job_deinit(&job);

@@ -105,6 +105,23 @@ static void tell(const bt_task_plan *plan) {
     }
 }
 
+double decision_threshold_of(const bt_task_plan *plan, const bt_train_values *values) {
+    double threshold = plan->threshold;
+    if (plan->threshold_metric != NULL) {
+        (void)find_value(values, threshold_name, &threshold);
+    }
+    return threshold;
+}
+
+void decision_tell_left_out(const bt_task_plan *plan) {
+    if (decision_is_on(plan)) {
+        bt_log(BT_LOG_WARNING,
+               "the export holds the weights alone, not what task.decision_threshold and "
+               "task.calibrate make of their results: its labels and probabilities are not those "
+               "of --mode=predict until its reader does the same");
+    }
+}
+
 bt_status decision_recall(train_run *run, bt_error *err) {
     bool found = false;
     if (!is_chosen(&run->plan)) {

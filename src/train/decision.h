@@ -14,5 +14,9 @@ bool decision_is_on(const bt_task_plan *plan);
 BT_MUST_USE bt_status decision_settle(train_run *run, bt_train_values *values, bt_error *err);
 /* Before predictions: those of the evaluation of the checkpoint. BT_E_CONFIG: there is none. */
 BT_MUST_USE bt_status decision_recall(train_run *run, bt_error *err);
+/* The one that an evaluation chose and recorded among its values, else the plan's. */
+double decision_threshold_of(const bt_task_plan *plan, const bt_train_values *values);
+/* A warning where a run has them, of which an export has neither. */
+void decision_tell_left_out(const bt_task_plan *plan);
 
 #endif

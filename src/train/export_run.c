@@ -12,6 +12,7 @@
 #include "bt/base/stop.h"
 #include "bt/base/time.h"
 #include "bt/export.h"
+#include "decision.h"
 #include "labels.h"
 #include "records.h"
 #include "run.h"
@@ -250,11 +251,12 @@ static bt_status read_results(export_run *e, bt_error *err) {
     bool found = false;
     BT_TRY(records_recall(e->run.args->model_dir, -1, RECORD_VALIDATION, e->from.step, &e->results,
                           &found, err));
-    for (size_t i = 0; found && i < e->results.n; i++) {
+    e->results.n = found ? e->results.n : 0;
+    for (size_t i = 0; i < e->results.n; i++) {
         e->list[i] = (bt_export_result){e->results.items[i].name, e->results.items[i].value};
     }
     e->source.results = e->list;
-    e->source.n_results = found ? e->results.n : 0;
+    e->source.n_results = e->results.n;
     return BT_OK;
 }
 
@@ -276,7 +278,7 @@ static bt_status describe(export_run *e, bt_error *err) {
         module[0] != '\0' ? module : text_of(run->conf, "task.init_checkpoint");
     e->source.data = e->data.len > 0 ? bt_str_text(&e->data) : NULL;
     e->source.settings = bt_str_text(&e->settings);
-    e->source.threshold = run->plan.threshold;
+    e->source.threshold = decision_threshold_of(&run->plan, &e->results);
     e->source.version = BT_VERSION;
     return BT_OK;
 }
@@ -341,6 +343,7 @@ bt_status run_export(const bt_train_args *args, bool is_dry, bt_train_summary *s
         BT_CHECK(find_costs(e, err));
         BT_CHECK(bt_export_write(e->format, &e->source, args->export_path, err));
         bt_log(BT_LOG_INFO, "exported to %s: %s", args->export_path, e->format->summary);
+        decision_tell_left_out(&e->run.plan);
     }
     summary->step = e->from.step;
     summary->seconds = bt_time_monotonic() - start;

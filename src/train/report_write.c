@@ -94,6 +94,19 @@ static bt_status publish(const char *path, const bt_str *html, bt_error *err) {
     return BT_OK;
 }
 
+/* A file that somebody names is none of those that the runs keep, but for their reports. */
+static bt_status check_not_own(const char *folder, const char *path, bt_error *err) {
+    const char       *own_names[MODEL_OWN_NAMES_MAX];
+    const bt_fs_named run = {"the run", folder};
+    const bt_fs_named output = {"--output_path", path};
+    char             *report = NULL;
+    BT_TRY(model_dir_file(folder, MODEL_REPORT, &report, err));
+    const bool is_report = bt_str_equal(bt_fs_basename(path), bt_fs_basename(report));
+    bt_free(report);
+    model_dir_own_names(own_names);
+    return is_report ? BT_OK : bt_fs_check_not_read(&output, &run, own_names, err);
+}
+
 bt_status bt_train_write_report(const char *const *folders, size_t n, const char *path,
                                 bt_error *err) {
     bt_status rc = BT_OK;
@@ -102,6 +115,7 @@ bt_status bt_train_write_report(const char *const *folders, size_t n, const char
     char     *own = NULL;
     BT_ASSERT(n > 0 && (path != NULL || n == 1));
     for (size_t i = 0; i < n; i++) {
+        BT_CHECK(path != NULL ? check_not_own(folders[i], path, err) : BT_OK);
         BT_CHECK(add_folder(&list, folders[i], err));
     }
     BT_CHECK(bt_report_write_page(list.items, list.n, &html, err));

@@ -269,6 +269,13 @@ class Predict(e2e.Case):
                  told='bad.txt: line 2: byte 1 is not UTF-8')
         self.assertEqual(os.listdir(self.path('deep')), ['out.jsonl'])
         self.ask([], '--model_dir=sentence', '--input=' + texts, '--output_path=' + texts, code=2, told='--output_path')
+        for name in ('params.yaml', 'ckpt-5.index', 'metrics.jsonl'):  # what the model is made of stays
+            own = os.path.join(self.models, 'sentence', name)
+            with open(own, 'rb') as there:
+                before = there.read()
+            self.ask(['a'], '--model_dir=sentence', '--output_path=' + own, code=2, told='written over')
+            with open(own, 'rb') as there:
+                self.assertEqual(there.read(), before, name)
         self.ask([], '--model_dir=sentence', '--input=' + self.path('none'), code=3, told='none')
         before = e2e.read_tree(os.path.join(self.models, 'sentence'))
         self.ask(['nan'], '--model_dir=sentence')

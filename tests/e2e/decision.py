@@ -71,6 +71,9 @@ class Decision(text_input.Text):
         loss = -sum(math.log(p if y else 1 - p) for y, p in zip(self.dev, scores)) / len(scores)
         self.assertAlmostEqual(loss, last['log_loss_calibrated'], places=5)
 
+        result = self.start(mode='export', more=['--export_format=safetensors', '--output_path=out/export'])
+        self.assertIn('warning: the export holds the weights alone', result.stderr)
+
         # without calibration: other probabilities, the same most probable class
         self.start(mode='predict', keys='task.calibrate=false', more=['--output_path=out/plain.tsv'])
         plain = self.predictions('plain.tsv')
@@ -100,6 +103,17 @@ class Decision(text_input.Text):
         for label, probability in rows:
             self.assertEqual(label, 'yes' if probability >= 0.3 else 'no')
         self.assertAlmostEqual(f1_of(self.dev, [p >= 0.3 for _l, p in rows]), last['f1'], places=12)
+
+    def test_an_export_names_the_one_of_several_labels(self):
+        rows = [{'sentence': word, 'label': ['a'] if i % 3 else ['a', 'b']} for i, word in enumerate(WORDS)]
+        self.write('sets.jsonl', ''.join(json.dumps(row) + '\n' for row in rows))
+        keys = TWO.replace('=f1', '=f1_micro') + ',task.problem_type=multi_label_classification,' \
+            'task.label_names=[a, b],task.decision_threshold=auto'
+        override = self.tables('sets.jsonl', 'sets.jsonl', keys)
+        self.text(override=override)
+        self.text(override=override, mode='export', more=['--export_format=hf', '--output_path=card'])
+        with open(self.path('card/README.md'), encoding='utf-8') as card:
+            self.assertIn('from a probability of %g on' % self.records()[-1]['decision_threshold'], card.read())
 
     def test_nothing_was_chosen(self):
         self.start(keys='task.calibrate=false')

@@ -186,8 +186,11 @@ class Several(Case):
         os.mkdir(self.path('empty'))
         for args, code, word in ((['a', 'a'], 2, '--output_path'), ([], 2, 'of which run'),
                                  (['nowhere'], 3, 'nowhere'), (['empty'], 3, 'no run is there'),
-                                 (['a', '--output_path=nowhere/x.html'], 4, 'nowhere')):
+                                 (['a', '--output_path=nowhere/x.html'], 4, 'nowhere'),
+                                 (['a', '--output_path=a/metrics.jsonl'], 2, 'written over'),
+                                 (['.', '--output_path=./a/ckpt-5.index'], 2, 'written over')):
             self.assertIn(word, self.one_error(self.report(*args, expect=code), 'bert-train report'), args)
+        self.report('a', '--output_path=a/report.html')
 
 
 if __name__ == '__main__':
