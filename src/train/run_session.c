@@ -11,6 +11,7 @@
 
 #include "bt/base/alloc.h"
 #include "bt/base/log.h"
+#include "bt/base/signed_url.h"
 #include "bt/wire/events.h"
 
 #define SCHEDULE "trainer.optimizer_config.learning_rate"
@@ -98,11 +99,32 @@ static bt_status write_text(bt_events_writer *writer, const char *tag, const cha
     return rc;
 }
 
+enum { N_PARAMS = BT_ARRAY_LEN(rows) + BT_ARRAY_LEN(branches) + 1 };
+
+/* Copies of the texts, a place may be an address with a signature; owned, NULL where none is. */
+static bt_status hide_signatures(bt_events_hparam *params, size_t n, char *texts[N_PARAMS],
+                                 bt_error *err) {
+    for (size_t i = 0; i < n; i++) {
+        if (params[i].text == NULL) {
+            continue;
+        }
+        texts[i] = bt_strdup(params[i].text);
+        if (texts[i] == NULL) {
+            return BT_FAIL(err, BT_E_NOMEM, "out of memory for the run's parameters");
+        }
+        bt_hide_signatures(texts[i]);
+        params[i].text = texts[i];
+    }
+    return BT_OK;
+}
+
 static bt_status write_start(const train_run *run, bt_events_writer *writer, bt_error *err) {
-    bt_events_hparam params[BT_ARRAY_LEN(rows) + BT_ARRAY_LEN(branches) + 1];
+    bt_events_hparam params[N_PARAMS];
+    char            *texts[N_PARAMS] = {NULL};
     bt_str           yaml = BT_STR_INIT;
     bt_status        rc = BT_OK;
     const size_t     n = find_params(run, params);
+    BT_CHECK(hide_signatures(params, n, texts, err));
     BT_CHECK(bt_conf_dump_yaml(run->conf, &yaml, err));
     BT_CHECK(write_text(writer, "configuration", bt_str_text(&yaml), err));
     if (run->args->command_line != NULL) {
@@ -110,6 +132,9 @@ static bt_status write_start(const train_run *run, bt_events_writer *writer, bt_
     }
     BT_CHECK(bt_events_session_start(writer, params, n, err)); /* the last: then all is there */
 done:
+    for (size_t i = 0; i < N_PARAMS; i++) {
+        bt_free(texts[i]);
+    }
     bt_str_deinit(&yaml);
     return rc;
 }
