@@ -14,7 +14,7 @@ build() { # build FOLDER
     mkdir -p "$1"
     git archive HEAD | tar -x -C "$1"
     cmake -S "$1" -B "$1/out" -DCMAKE_BUILD_TYPE=Release -DBT_BUILD_TESTS=OFF >/dev/null
-    cmake --build "$1/out" --parallel "$(nproc)" -- --no-print-directory >"$1/log" 2>&1 || {
+    cmake --build "$1/out" --parallel "$(nproc)" --target man_pages completions -- --no-print-directory >"$1/log" 2>&1 || {
         tail "$1/log"
         exit 1
     }
