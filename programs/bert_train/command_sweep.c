@@ -4,6 +4,7 @@
  * what each came to, and which is best. Nothing is started before all of it is known to be right;
  * the same command goes on where an earlier one was stopped. */
 #include <inttypes.h>
+#include <math.h>
 #include <string.h>
 
 #include "bt/base/alloc.h"
@@ -270,6 +271,20 @@ static int find_exit_code(const sweep *s) {
     return 0;
 }
 
+/* A run that ended well, and whose value is none (of an area under a curve with one class). */
+static bt_status check_values(const sweep *s, bt_error *err) {
+    for (size_t i = 0; i < s->n_runs; i++) {
+        const sweep_run *const run = &s->runs[i];
+        if (!run->has_failed && run->n_done > 0 && !isfinite(run->scores[run->n_done - 1])) {
+            return BT_FAIL(err, BT_E_FORMAT,
+                           "%s of %s/%s is not a number, so its trial cannot be compared: name "
+                           "another --metric, or evaluate on rows for which it is defined",
+                           s->metric, s->model_dir, run->name);
+        }
+    }
+    return BT_OK;
+}
+
 static bt_status run_locked(sweep *s, int *status, bt_error *err) {
     BT_TRY(bt_fs_sweep(s->model_dir, NULL, err));
     BT_TRY(sweep_read_state(s, err));
@@ -281,7 +296,7 @@ static bt_status run_locked(sweep *s, int *status, bt_error *err) {
     BT_TRY(sweep_run_all(s, err));
     BT_TRY(sweep_tell(s, err));
     *status = find_exit_code(s);
-    return BT_OK;
+    return *status == 0 ? check_values(s, err) : BT_OK;
 }
 
 static bt_status run_prepared(sweep *s, int *status, bt_error *err) {

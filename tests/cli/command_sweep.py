@@ -71,25 +71,25 @@ class Sweep(e2e.Case):
 
     def test_grid(self):
         """All combinations in order, with all seeds; means, deviations and the best; files beside the runs."""
-        grid = '--grid=%s=1e-3,3e-2;%s=0.0,0.2' % (RATE, DROPOUT)
-        told = json.loads(self.sweep('out', grid, '--seeds=2', '--format=json', report=True).stdout)
+        grid = '--grid=%s=1e-6,1e-2;%s=0.0,0.2' % (RATE, DROPOUT)
+        told = json.loads(self.sweep('out', grid, '--seeds=2', '--format=json', report=True, steps=30).stdout)
         state = self.state('out')
         self.assertEqual([(r['run'], r['values'][RATE], r['values'][DROPOUT], r['seed']) for r in state['runs']],
                          [('run_%03d_seed_%d' % (2 * i + j + 1, seed), rate, dropout, seed)
-                          for i, rate in enumerate(('1e-3', '3e-2')) for j, dropout in enumerate(('0.0', '0.2'))
+                          for i, rate in enumerate(('1e-6', '1e-2')) for j, dropout in enumerate(('0.0', '0.2'))
                           for seed in (1, 2)])
         scores = {}
         for run in state['runs']:
             with open(self.path('out', run['run'] + '.json'), encoding='utf-8') as source:
                 result = json.load(source)
             self.assertEqual(run['scores'], [result['values']['cls_accuracy']])
-            self.assertEqual(run['step'], 8)
+            self.assertEqual(run['step'], 30)
             scores.setdefault(run['trial'], []).append(run['scores'][0])
             with open(self.path('out', run['run'], 'params.yaml'), encoding='utf-8') as source:
                 params = source.read()
             self.assertIn('seed: %d\n' % run['seed'], params)
-            self.assertIn('initial_learning_rate: %s\n' % float(run['values'][RATE]), params)
-        self.assertGreater(len({tuple(s) for s in scores.values()}), 1, 'the values make no difference')
+            self.assertEqual(float(re.search(r'initial_learning_rate: (\S+)', params).group(1)), float(run['values'][RATE]))
+        self.assertGreater(len({statistics.mean(s) for s in scores.values()}), 1, 'the values make no difference')
         order = sorted(scores, key=lambda t: (-statistics.mean(scores[t]), t))
         self.assertEqual([row['trial'] for row in told['trials']], order)
         self.assertEqual(told['best_trial'], order[0])
@@ -104,10 +104,10 @@ class Sweep(e2e.Case):
         for run in state['runs']:
             self.assertIn(run['run'], page)
         before = e2e.read_tree(self.path('out'))
-        again = self.sweep('out', grid, '--seeds=2', '--jobs=3', report=True)
+        again = self.sweep('out', grid, '--seeds=2', '--jobs=3', report=True, steps=30)
         self.assertEqual(before, e2e.read_tree(self.path('out')), 'finished runs were run again')
         self.assertIn('use it: bert-train predict --model_dir=out/%s\n' % told['trials'][0]['best_run'], again.stdout)
-        self.sweep('out2', grid, '--seeds=2', '--jobs=2')
+        self.sweep('out2', grid, '--seeds=2', '--jobs=2', steps=30)
         for run in state['runs']:
             self.assertEqual(weights_of(self.path('out', run['run'])), weights_of(self.path('out2', run['run'])))
         self.assertEqual(state['runs'], self.state('out2')['runs'])
@@ -130,6 +130,13 @@ class Sweep(e2e.Case):
         self.assertTrue(10 <= sum(r < 1e-4 for r in rates) <= 30, rates)
         self.assertEqual((set(kept), set(smoothing)), ({1.0, 2.0, 3.0}, {0.0, 0.1}))
         self.assertFalse(os.path.exists(self.path('none')))
+
+    def test_a_value_that_is_none(self):
+        """The area under a curve of one class is not a number: no trial is the best, and that is told."""
+        self.write('one.csv', 'text,label\ngood film,pos\n')
+        result = self.sweep('out', '--grid=%s=0.0,0.2' % DROPOUT, '--metric=roc_auc', '--eval=one.csv', code=3)
+        self.assertIn('no trial has a value in all of its runs', result.stdout)
+        self.assertIn('error: roc_auc of out/run_001 is not a number', result.stderr)
 
     def test_refusals(self):
         """Before anything is run, in one sentence."""
