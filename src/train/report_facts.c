@@ -143,7 +143,11 @@ done:
 static bt_status read_proc(const char *path, const char *name, char **out, bt_error *err) {
     char  *text = NULL;
     size_t n = 0;
-    if (bt_fs_read_all(path, PROC_MAX_BYTES, &text, &n, NULL) != BT_OK) {
+    const bt_status rc = bt_fs_read_all(path, PROC_MAX_BYTES, &text, &n, NULL);
+    if (rc == BT_E_NOMEM) {
+        return BT_FAIL(err, BT_E_NOMEM, "out of memory for the lines of %s", path);
+    }
+    if (rc != BT_OK) {
         return BT_OK; /* not Linux */
     }
     const char *line = text;
