@@ -141,8 +141,8 @@ done:
 /* What follows "NAME:" in the first line of the file that begins so; *out stays NULL where there is
  * none. */
 static bt_status read_proc(const char *path, const char *name, char **out, bt_error *err) {
-    char  *text = NULL;
-    size_t n = 0;
+    char           *text = NULL;
+    size_t          n = 0;
     const bt_status rc = bt_fs_read_all(path, PROC_MAX_BYTES, &text, &n, NULL);
     if (rc == BT_E_NOMEM) {
         return BT_FAIL(err, BT_E_NOMEM, "out of memory for the lines of %s", path);
