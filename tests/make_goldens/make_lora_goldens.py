@@ -165,6 +165,7 @@ def run(name, case, seed):
         file.write("\n")
     if name == "lora_all":
         model.save_pretrained(f"{folder}/adapter")
+        os.remove(f"{folder}/adapter/README.md")  # a form of PEFT's, not filled in
         with torch.no_grad():
             logits = [logits_of(model, b).numpy().tolist() for b in batches]
         with open(f"{folder}/logits.json", "w", encoding="utf-8") as file:
