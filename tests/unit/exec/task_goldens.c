@@ -317,14 +317,23 @@ typedef struct tolerance {
     double      abs, rel;
 } tolerance;
 
-static tolerance tolerance_of(const char *kind, int64_t n_steps) {
+/* Under "ref" a BLAS multiplies, in an order that its version and the processor decide. Adam
+ * divides by the size of the gradient, so that of an element whose gradient nearly cancels it shows
+ * the rounding of the whole sum: measured over nine kernels of OpenBLAS at most 1.5 times what our
+ * own products stay within. A rule that is wrong is off by a hundred times as much. */
+static double order_factor(const task_case *c) {
+    return strcmp(c->engine, "ref") == 0 ? 4 : 1;
+}
+
+static tolerance tolerance_of(const task_case *c, const char *kind, int64_t n_steps) {
     const tolerance rows[] = {{"var", n_steps >= 20 ? 5e-6 : 2e-6, 0},
                               {"m", 1e-6, 0},
                               {"v", 1e-8, 2e-5},
                               {"average", 5e-6, 0}};
     for (size_t i = 0; i < BT_ARRAY_LEN(rows); i++) {
         if (strcmp(rows[i].kind, kind) == 0) {
-            return rows[i];
+            const double factor = order_factor(c);
+            return (tolerance){kind, rows[i].abs * factor, rows[i].rel * factor};
         }
     }
     fail_msg("no tolerance for %s", kind);
@@ -334,7 +343,7 @@ static tolerance tolerance_of(const char *kind, int64_t n_steps) {
 void task_compare_state(const task_case *c, const float *flat, int64_t n_steps, const char *kind) {
     assert_non_null(flat);
     const bt_param_table *const table = &c->f.model->table;
-    const tolerance             t = tolerance_of(kind, n_steps);
+    const tolerance             t = tolerance_of(c, kind, n_steps);
     const bool                  is_lamb = strcmp(bt_optim_name(c->f.optim), "lamb") == 0;
     const bool                  is_var = strcmp(kind, "var") == 0;
     size_t                      n_compared = 0;
