@@ -25,8 +25,15 @@ void data_labels_forget(data_labels *labels) {
     labels->n_seen = 0;
 }
 
+void data_labels_forget_rows(data_labels *labels) {
+    bt_free(labels->of_rows);
+    labels->of_rows = NULL;
+    labels->n_of_rows = labels->cap_of_rows = 0;
+}
+
 void data_labels_deinit(data_labels *labels) {
     data_labels_forget(labels);
+    data_labels_forget_rows(labels);
     for (size_t i = 0; i < labels->n_names; i++) {
         bt_free(labels->names[i]);
     }
@@ -92,6 +99,15 @@ static bt_status see_new(data_labels *labels, bt_text_span text, data_label_plac
     return bt_map_put(labels->places, text.text, text.n_bytes, (int64_t)n, err);
 }
 
+static bt_status keep_row(data_labels *labels, int64_t known, bt_error *err) {
+    if (labels->keeps_rows) {
+        BT_TRY(bt_grow(&labels->of_rows, &labels->cap_of_rows, labels->n_of_rows + 1,
+                       sizeof *labels->of_rows, SIZE_MAX / 16, err));
+        labels->of_rows[labels->n_of_rows++] = (int32_t)known;
+    }
+    return BT_OK;
+}
+
 bt_status data_labels_learn(data_labels *labels, bt_text_span text, data_label_place place,
                             bt_error *err) {
     const int64_t n_classes = labels->schema->n_classes;
@@ -105,7 +121,7 @@ bt_status data_labels_learn(data_labels *labels, bt_text_span text, data_label_p
     }
     if (bt_map_get(labels->places, text.text, text.n_bytes, &known)) {
         labels->seen[known].count++;
-        return BT_OK;
+        return keep_row(labels, known, err);
     }
     if (n_classes > 0 && (int64_t)labels->n_seen >= n_classes + DATA_LABELS_MORE) {
         return BT_FAIL(err, BT_E_FORMAT,
@@ -114,7 +130,8 @@ bt_status data_labels_learn(data_labels *labels, bt_text_span text, data_label_p
                        (int)text.n_bytes, text.text, labels->n_seen + 1, n_classes,
                        labels->schema->label_field);
     }
-    return see_new(labels, text, place, err);
+    BT_TRY(see_new(labels, text, place, err));
+    return keep_row(labels, (int64_t)labels->n_seen - 1, err);
 }
 
 bt_status data_labels_find(const data_labels *labels, bt_text_span text, int64_t *label,

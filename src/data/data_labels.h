@@ -36,6 +36,11 @@ typedef struct data_labels {
     char                **names; /* owned; what was learned, in the order of the classes */
     size_t                n_names;
     bool                  is_by_name; /* labels are names, not class numbers */
+    /* Where rows are held out: of each row which of seen, so that none is read again for it. */
+    bool     keeps_rows;
+    int32_t *of_rows; /* owned */
+    size_t   n_of_rows;
+    size_t   cap_of_rows;
     /* Several labels a row: how many rows, and of them lists of a number for each class. */
     int64_t          n_lists;
     int64_t          n_vectors;
@@ -53,6 +58,7 @@ bool data_label_integer(const char *text, int64_t *value);
 bt_status data_labels_init(data_labels *labels, const bt_data_schema *schema, bt_error *err);
 void      data_labels_deinit(data_labels *labels);
 void      data_labels_forget(data_labels *labels); /* what was learned */
+void      data_labels_forget_rows(data_labels *labels);
 bt_status data_labels_learn(data_labels *labels, bt_text_span text, data_label_place place,
                             bt_error *err);
 /* What pandas, R and databases write where there is nothing. */

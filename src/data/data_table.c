@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Tables of text (TSV, CSV, JSON lines) as rows. At open every file is read through once: where
- * each row begins, whether it can be parsed, what its label is. Then a row is read at its
- * place and tokenized, in the thread that reads ahead; nothing of the text is kept.
+ * Tables of text (TSV, CSV, JSON lines) as rows. At open every file is read through once
+ * (data_table_pass.c). Then a row is read at its place and tokenized, in the thread that reads
+ * ahead; nothing of the text is kept.
  *
- * Memory per row: 8 bytes, and 8 that name its texts. A gzip stream cannot be entered in the
- * middle, so those files are unpacked into one file without a name in TMPDIR. */
+ * Memory per row: some 10 bits for its place, and 8 bytes that name its texts. A gzip stream cannot
+ * be entered in the middle, so those files are unpacked into one file without a name in TMPDIR. */
 #include <float.h>
 #include <inttypes.h>
 #include <math.h>
@@ -13,47 +13,10 @@
 
 #include "bt/base/alloc.h"
 #include "bt/base/number.h"
-#include "data_census.h"
-#include "data_table.h"
+#include "data_table_rows.h"
 
-typedef struct table_file {
-    int64_t     *begins; /* owned; [n_rows] */
-    size_t       cap_begins;
-    int64_t      n_bytes;
-    table_source source;
-    size_t       n_columns;               /* that every row has; not of JSON */
-    int32_t      columns[TABLE_MAX_KEYS]; /* of the wanted fields; -1: there is none */
-} table_file;
-
-typedef struct table_rows {
-    data_rows             base;
-    const bt_data_schema *schema; /* borrowed */
-    table_wish            wish;
-    table_file           *files;    /* owned; [base.n_parts] */
-    bt_fs_scratch        *unpacked; /* all files that are not read where they are; NULL: none */
-    data_open_files       open;
-    data_encoder          encoder;
-    data_labels           labels;
-    data_census           census;
-    float                *targets;      /* owned; [n_classes] of several labels */
-    size_t                n_label_keys; /* columns of them */
-    table_fields          fields;
-    table_scan            scan;                   /* of the row that is appended */
-    bt_str                buffer;                 /* its bytes */
-    bt_text_span          values[TABLE_MAX_KEYS]; /* of the row whose texts were asked for */
-    int64_t               max_damaged;            /* skip_bad_records */
-    int64_t               n_damaged;
-} table_rows;
-
-/* Where a row begins in its file, from 1. */
-typedef struct row_place {
-    int64_t line;
-    int64_t column;
-} row_place;
-
-/* file:line:column of a place in the row. */
-static bt_status put_place(const char *path, row_place place, const char *row, size_t at,
-                           bt_error *err) {
+bt_status table_put_place(const char *path, row_place place, const char *row, size_t at,
+                          bt_error *err) {
     for (size_t i = 0; i < at; i++) {
         place.column = row[i] == '\n' ? 1 : place.column + 1;
         place.line += row[i] == '\n' ? 1 : 0;
@@ -90,8 +53,8 @@ static row_place place_of(const table_rows *rows, size_t part, int64_t offset) {
     return place;
 }
 
-static bt_status check_bytes(const table_rows *rows, const char *row, size_t n, size_t *at,
-                             bt_error *err) {
+bt_status table_check_bytes(const table_rows *rows, const char *row, size_t n, size_t *at,
+                            bt_error *err) {
     const char *const nul = memchr(row, '\0', n);
     *at = bt_text_utf8_valid_prefix(row, n);
     if (nul != NULL && (size_t)(nul - row) < *at) {
@@ -138,10 +101,9 @@ static bt_status pick_members(table_rows *rows, const char *row, size_t n, bt_te
     return BT_OK;
 }
 
-/* values [n_keys], borrowed from the row and from rows->fields. */
-static bt_status take_apart(table_rows *rows, const table_file *file, const char *row, size_t n,
-                            bt_text_span *values, size_t *at, bt_error *err) {
-    BT_TRY(check_bytes(rows, row, n, at, err));
+bt_status table_take_apart(table_rows *rows, const table_file *file, const char *row, size_t n,
+                           bt_text_span *values, size_t *at, bt_error *err) {
+    BT_TRY(table_check_bytes(rows, row, n, at, err));
     return rows->wish.table == BT_TABLE_JSONL ? pick_members(rows, row, n, values, at, err)
                                               : pick_columns(rows, file, row, n, values, at, err);
 }
@@ -160,8 +122,8 @@ static bt_status read_number(bt_text_span text, bool is_integer, int64_t *intege
                    text.text, is_integer ? "an integer" : "a number");
 }
 
-static bt_status read_score(const table_rows *rows, size_t key, bt_text_span text, float *score,
-                            bt_error *err) {
+bt_status table_read_score(const table_rows *rows, size_t key, bt_text_span text, float *score,
+                           bt_error *err) {
     double number = 0;
     if (read_number(text, false, NULL, &number, err) != BT_OK) {
         return bt_error_prefix(err, "field %s", rows->wish.keys[key]);
@@ -183,8 +145,8 @@ static bt_status read_values(table_rows *rows, const bt_text_span *values, int64
         }
     }
     if (rows->wish.weight_key != TABLE_NO_KEY) {
-        BT_TRY(read_score(rows, rows->wish.weight_key, values[rows->wish.weight_key], &row->weight,
-                          err));
+        BT_TRY(table_read_score(rows, rows->wish.weight_key, values[rows->wish.weight_key],
+                                &row->weight, err));
     }
     if (rows->wish.label_key == TABLE_NO_KEY) {
         return BT_OK;
@@ -197,19 +159,31 @@ static bt_status read_values(table_rows *rows, const bt_text_span *values, int64
                    : table_find_targets(&rows->labels, *label, rows->targets, err);
     }
     return rows->schema->label_kind == BT_LABEL_FLOAT
-               ? read_score(rows, rows->wish.label_key, *label, &row->score, err)
+               ? table_read_score(rows, rows->wish.label_key, *label, &row->score, err)
                : data_labels_find(&rows->labels, *label, &row->label, err);
 }
 
-/* The bytes from the row's first on, at least as many as it has. */
-static bt_status read_bytes(table_rows *rows, size_t part, int64_t i, const char **bytes, size_t *n,
-                            bt_error *err) {
+/* Where row number `number` begins in its file, and the next one, or the end of the file. */
+static bt_status find_place(table_rows *rows, size_t part, int64_t number, int64_t *begin,
+                            int64_t *end, bt_error *err) {
     const table_file *const file = &rows->files[part];
-    const int64_t           begin = file->begins[i];
-    const int64_t end = i + 1 < rows->base.parts[part].n_rows ? file->begins[i + 1] : file->n_bytes;
-    bt_file      *source = NULL;
+    BT_TRY(data_places_get(&rows->places, number, begin, end, err));
+    *begin -= file->base;
+    *end -= file->base;
+    *end = *end > file->n_bytes ? file->n_bytes : *end; /* the next row is of another file */
+    return BT_OK;
+}
+
+/* The bytes from the row's first on, at least as many as it has. */
+static bt_status read_bytes(table_rows *rows, size_t part, int64_t number, const char **bytes,
+                            size_t *n, bt_error *err) {
+    const table_file *const file = &rows->files[part];
+    int64_t                 begin = 0;
+    int64_t                 end = 0;
+    bt_file                *source = NULL;
+    BT_TRY(find_place(rows, part, number, &begin, &end, err));
     *n = (size_t)(end - begin);
-    /* the rest can only be empty lines */
+    /* the rest can only be empty lines, or rows that are held out */
     *n = *n > TABLE_ROW_MAX_BYTES + 2 ? TABLE_ROW_MAX_BYTES + 2 : *n;
     if (!file->source.is_unpacked) {
         BT_TRY(data_open_files_get(&rows->open, &rows->base, part, &source, err));
@@ -229,7 +203,7 @@ static bt_status find_row(table_rows *rows, size_t part, int64_t number, const c
     const char            *bytes = NULL;
     size_t                 n_bytes = 0;
     bool                   end = false;
-    BT_TRY(read_bytes(rows, part, number - file->first, &bytes, &n_bytes, err));
+    BT_TRY(read_bytes(rows, part, number, &bytes, &n_bytes, err));
     BT_TRY(table_scan_memory(&rows->scan, &rows->files[part].source.form, file->path, bytes,
                              n_bytes, err));
     BT_TRY(table_scan_next(&rows->scan, row, n, &end, err));
@@ -247,7 +221,7 @@ static bt_status append_row(data_rows *base, int64_t number, data_slot *slot, bo
     size_t            at = 0;
     *is_damaged = false;
     BT_TRY(find_row(rows, part, number, &bytes, &n, err));
-    bt_status rc = take_apart(rows, &rows->files[part], bytes, n, values, &at, err);
+    bt_status rc = table_take_apart(rows, &rows->files[part], bytes, n, values, &at, err);
     *is_damaged = rc == BT_E_FORMAT;
     if (rc == BT_OK) {
         rc = read_values(rows, values, number, &row, err);
@@ -259,9 +233,10 @@ static bt_status append_row(data_rows *base, int64_t number, data_slot *slot, bo
         rc = data_slot_append(slot, rows->schema, &row, err);
     }
     if (rc != BT_OK) {
-        const int64_t   i = number - base->parts[part].first;
-        const row_place place = place_of(rows, part, rows->files[part].begins[i]);
-        return put_place(base->parts[part].path, place, bytes, at, err);
+        int64_t begin = 0;
+        int64_t end = 0;
+        BT_TRY(find_place(rows, part, number, &begin, &end, err));
+        return table_put_place(base->parts[part].path, place_of(rows, part, begin), bytes, at, err);
     }
     return BT_OK;
 }
@@ -274,7 +249,7 @@ static bt_status texts_of_row(data_rows *base, int64_t number, const bt_text_spa
     size_t            n = 0;
     size_t            at = 0;
     BT_TRY(find_row(rows, part, number, &bytes, &n, err));
-    BT_TRY(take_apart(rows, &rows->files[part], bytes, n, rows->values, &at, err));
+    BT_TRY(table_take_apart(rows, &rows->files[part], bytes, n, rows->values, &at, err));
     *texts = rows->values;
     *n_texts = rows->schema->text.n_fields;
     return BT_OK;
@@ -290,169 +265,6 @@ static bt_status label_of_row(data_rows *base, int64_t number, int64_t *label, f
     BT_TRY(read_values(rows, rows->values, number, &row, err));
     *label = row.label;
     *score = row.score;
-    return BT_OK;
-}
-
-/* Learns the columns from the first row of a file; *is_row: it is a row like the others. */
-static bt_status read_header(table_rows *rows, table_file *file, const char *row, size_t n,
-                             bool *is_row, size_t *at, bt_error *err) {
-    *is_row = !rows->wish.has_header;
-    BT_TRY(check_bytes(rows, row, n, at, err));
-    BT_TRY(table_split(&rows->fields, &file->source.form, row, n, at, err));
-    file->n_columns = rows->fields.n;
-    for (size_t k = 0; k < rows->wish.n_keys; k++) {
-        BT_TRY(table_find_column(&rows->wish, &rows->fields, k, &file->columns[k], err));
-    }
-    return BT_OK;
-}
-
-static bt_status learn_label(table_rows *rows, const bt_text_span *values, data_label_place place,
-                             bt_error *err) {
-    float score = 0;
-    if (rows->wish.label_key == TABLE_NO_KEY) {
-        return BT_OK;
-    }
-    const bt_text_span *const label = &values[rows->wish.label_key];
-    if (rows->schema->label_kind == BT_LABEL_MULTI) {
-        return rows->n_label_keys > 0
-                   ? table_read_targets(&rows->wish, label, rows->n_label_keys, rows->targets, err)
-                   : table_learn_targets(&rows->labels, *label, place, err);
-    }
-    return rows->schema->label_kind == BT_LABEL_FLOAT
-               ? read_score(rows, rows->wish.label_key, *label, &score, err)
-               : data_labels_learn(&rows->labels, *label, place, err);
-}
-
-static bt_status check_weight(const table_rows *rows, const bt_text_span *values, bt_error *err) {
-    const size_t key = rows->wish.weight_key;
-    float        weight = 0;
-    if (key == TABLE_NO_KEY) {
-        return BT_OK;
-    }
-    BT_TRY(read_score(rows, key, values[key], &weight, err));
-    return weight >= 0
-               ? BT_OK
-               : BT_FAIL(err, BT_E_FORMAT, "field %s is %g: the weight of a row is 0 or more",
-                         rows->wish.keys[key], (double)weight);
-}
-
-/* A row that is damaged, yet may be skipped, keeps its number. */
-static bt_status check_row(table_rows *rows, const table_file *file, const char *row, size_t n,
-                           row_place begin, size_t *at, bt_error *err) {
-    bt_text_span values[TABLE_MAX_KEYS];
-    bt_error     damage = BT_ERROR_INIT;
-    if (take_apart(rows, file, row, n, values, at, &damage) == BT_OK) {
-        const data_label_place place = {(size_t)(file - rows->files), begin.line, begin.column};
-        BT_TRY(check_weight(rows, values, err));
-        BT_TRY(data_census_add(&rows->census, &rows->encoder, values,
-                               rows->base.parts[place.part].path, begin.line, err));
-        return learn_label(rows, values, place, err);
-    }
-    if (damage.code == BT_E_FORMAT && rows->n_damaged < rows->max_damaged) {
-        rows->n_damaged++;
-        return data_names_put_damaged(&rows->census.names, err);
-    }
-    if (err != NULL) {
-        *err = damage;
-    }
-    return damage.code;
-}
-
-static bt_status add_row(table_rows *rows, table_file *file, data_part *part, int64_t begin,
-                         bt_error *err) {
-    BT_TRY(bt_grow(&file->begins, &file->cap_begins, (size_t)part->n_rows + 1, sizeof *file->begins,
-                   SIZE_MAX / 16, err));
-    file->begins[part->n_rows++] = begin;
-    rows->base.n_rows++;
-    return BT_OK;
-}
-
-/* Tables that somebody put after each other have the row of names again, and a class of its name.
- */
-static bt_status check_names_again(const table_file *file, const bt_str *names, const char *row,
-                                   size_t n, bt_error *err) {
-    static const char mark[] = "\xef\xbb\xbf";
-    const size_t      n_mark = n > 3 && memcmp(row, mark, 3) == 0 ? 3 : 0;
-    if (names->len == 0 || file->n_columns < 2 || n - n_mark != names->len ||
-        memcmp(row + n_mark, names->data, names->len) != 0) {
-        return BT_OK;
-    }
-    return BT_FAIL(err, BT_E_FORMAT,
-                   "the row of names again: were tables put together in this file? Take it out, or "
-                   "name the tables one by one");
-}
-
-static bt_status scan_rows(table_rows *rows, data_part *part, table_file *file, table_scan *scan,
-                           bt_str *names, bt_error *err) {
-    bool is_first = rows->wish.table != BT_TABLE_JSONL;
-    for (;;) {
-        const char *row = NULL;
-        size_t      n = 0;
-        size_t      at = 0;
-        bool        end = false;
-        bool        is_row = true;
-        BT_TRY(table_scan_next(scan, &row, &n, &end, err));
-        if (end) {
-            return BT_OK;
-        }
-        const row_place place = {scan->row_line, scan->row_column};
-        bt_status       rc = is_first ? read_header(rows, file, row, n, &is_row, &at, err) : BT_OK;
-        if (rc == BT_OK && !is_row) {
-            rc = bt_str_append_n(names, row, n, err);
-        }
-        if (rc == BT_OK && is_row) {
-            rc = check_names_again(file, names, row, n, err);
-        }
-        if (rc == BT_OK && is_row) {
-            rc = check_row(rows, file, row, n, place, &at, err);
-        }
-        if (rc != BT_OK) {
-            return put_place(part->path, place, row, at, err);
-        }
-        data_rows_add_content(&rows->base, row, n);
-        if (is_row) {
-            BT_TRY(add_row(rows, file, part, scan->begin, err));
-        }
-        is_first = false;
-    }
-}
-
-static bt_status scan_file(table_rows *rows, data_part *part, table_file *file, table_scan *scan,
-                           bt_error *err) {
-    bt_str          names = BT_STR_INIT;
-    const bt_status rc = scan_rows(rows, part, file, scan, &names, err);
-    bt_str_deinit(&names);
-    return rc;
-}
-
-static bt_status index_file(table_rows *rows, data_part *part, table_file *file, bt_error *err) {
-    bt_status  rc = BT_OK;
-    table_scan scan = {0};
-    part->first = rows->base.n_rows;
-    BT_CHECK(
-        table_source_scan(&rows->wish, part->path, &rows->unpacked, &file->source, &scan, err));
-    BT_CHECK(scan_file(rows, part, file, &scan, err));
-    file->n_bytes = file->source.is_unpacked ? file->source.end - file->source.begin
-                                             : bt_fs_stream_offset(scan.file);
-done:
-    table_scan_close(&scan);
-    return rc;
-}
-
-static bt_status index_files(table_rows *rows, bt_error *err) {
-    const size_t n = rows->base.n_parts;
-    rows->files = bt_calloc_array(n, sizeof *rows->files);
-    if (rows->files == NULL) {
-        return BT_FAIL(err, BT_E_NOMEM, "out of memory for %zu files", n);
-    }
-    BT_TRY(data_open_files_init(&rows->open, n, err));
-    for (size_t i = 0; i < n; i++) {
-        BT_TRY(index_file(rows, &rows->base.parts[i], &rows->files[i], err));
-    }
-    if (rows->base.n_rows == 0) {
-        return BT_FAIL(err, BT_E_FORMAT, "%s: no rows%s", rows->base.parts[0].path,
-                       n > 1 ? ", nor in the other files of input_path" : "");
-    }
     return BT_OK;
 }
 
@@ -530,8 +342,8 @@ static bt_status settle_labels(table_rows *rows, bt_error *err) {
         rc = data_labels_settle(&rows->labels, rows->wish.section, &place, err);
     }
     if (rc != BT_OK && place.line > 0) {
-        return put_place(rows->base.parts[place.part].path, (row_place){place.line, place.column},
-                         NULL, 0, err);
+        return table_put_place(rows->base.parts[place.part].path,
+                               (row_place){place.line, place.column}, NULL, 0, err);
     }
     rows->base.census[0] = &rows->census.facts;
     rows->base.names = &rows->census.names;
@@ -544,92 +356,12 @@ static bt_status settle_labels(table_rows *rows, bt_error *err) {
     return rc;
 }
 
-/* Only these rows are left, in their order. */
-static void keep_rows(table_rows *rows, const bool *is_used) {
-    data_names *const names = &rows->census.names;
-    size_t            n_names = 0;
-    int64_t           number = 0;
-    int64_t           n = 0;
-    for (size_t p = 0; p < rows->base.n_parts; p++) {
-        data_part *const  part = &rows->base.parts[p];
-        table_file *const file = &rows->files[p];
-        const int64_t     n_rows = part->n_rows;
-        part->first = n;
-        part->n_rows = 0;
-        for (int64_t i = 0; i < n_rows; i++, number++) {
-            if (is_used[number]) {
-                file->begins[part->n_rows++] = file->begins[i];
-                n++;
-            }
-        }
-    }
-    for (size_t i = 0; i < names->n; i++) {
-        if (is_used[i]) {
-            names->names[n_names++] = names->names[i];
-        }
-    }
-    names->n = n_names;
-    rows->base.n_rows = n;
-}
-
-static bt_status count_kept(table_rows *rows, bt_error *err) {
-    data_labels *const labels = &rows->labels;
-    for (size_t i = 0; i < labels->n_seen; i++) {
-        labels->seen[i].count = 0;
-    }
-    for (int64_t i = 0; labels->n_seen > 0 && i < rows->base.n_rows; i++) {
-        int64_t label = 0;
-        float   score = 0;
-        size_t  at = 0;
-        BT_TRY(label_of_row(&rows->base, i, &label, &score, err));
-        while (at + 1 < labels->n_seen && labels->seen[at].id != label) {
-            at++;
-        }
-        labels->seen[at].count++;
-    }
-    return BT_OK;
-}
-
-static bt_status split(table_rows *rows, const bt_data_config *config, bt_error *err) {
-    if (config->held_out == BT_HELD_OUT_ALL) {
-        return BT_OK;
-    }
-    const bool are_pairs = rows->schema->text.right_key != NULL;
-    if (rows->schema->label_kind == BT_LABEL_NONE && !are_pairs) {
-        return BT_FAIL(err, BT_E_CONFIG,
-                       "%s.held_out: predictions are made of all rows of a file: name it with "
-                       "--predict, or set held_out to ''",
-                       rows->wish.section);
-    }
-    if (rows->schema->label_kind == BT_LABEL_MULTI || config->skip_bad_records > 0) {
-        return BT_FAIL(err, BT_E_UNSUPPORTED,
-                       "%s.held_out: only of rows with one label each, and without "
-                       "skip_bad_records; name two files instead (--train and --eval)",
-                       rows->wish.section);
-    }
-    bool *const is_used = bt_calloc_array((size_t)rows->base.n_rows, sizeof *is_used);
-    if (is_used == NULL) {
-        return BT_FAIL(err, BT_E_NOMEM, "out of memory for the rows that are held out");
-    }
-    const bool      is_left = rows->schema->text.key != rows->schema->text.right_key;
-    const bt_status rc = are_pairs ? data_split_units(rows->base.n_rows, is_left ? "pairs" : NULL,
-                                                      config, is_used, err)
-                                   : data_split_draw(&rows->base, config, is_used, err);
-    if (rc == BT_OK) {
-        keep_rows(rows, is_used);
-    }
-    bt_free(is_used);
-    return rc == BT_OK ? count_kept(rows, err) : rc;
-}
-
 static void close_table(data_rows *base) {
     table_rows *const rows = (table_rows *)base;
-    for (size_t i = 0; rows->files != NULL && i < base->n_parts; i++) {
-        bt_free(rows->files[i].begins);
-    }
     bt_fs_scratch_close(rows->unpacked);
     bt_free(rows->files);
     data_open_files_deinit(&rows->open);
+    data_places_deinit(&rows->places);
     data_encoder_deinit(&rows->encoder);
     data_labels_deinit(&rows->labels);
     data_census_deinit(&rows->census);
@@ -664,11 +396,12 @@ bt_status data_table_open(const bt_data_config *config, const bt_data_schema *sc
     BT_CHECK(data_encoder_init(&rows->encoder, schema, config->section, err));
     choose_keys(rows); /* no more than the encoder takes */
     BT_CHECK(data_labels_init(&rows->labels, schema, err));
+    rows->labels.keeps_rows = config->held_out != BT_HELD_OUT_ALL;
     BT_CHECK(make_targets(rows, err));
     BT_CHECK(data_rows_expand(&rows->base, config, err));
-    BT_CHECK(index_files(rows, err));
+    BT_CHECK(table_pass(rows, err));
     BT_CHECK(settle_labels(rows, err));
-    BT_CHECK(split(rows, config, err));
+    BT_CHECK(table_split_rows(rows, config, err));
     *out = &rows->base;
     rows = NULL;
 done:
