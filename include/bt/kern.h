@@ -83,6 +83,12 @@ typedef struct bt_kern_product {
                    int64_t n_wide, int64_t n_there, int64_t depth);
     void (*pack_b)(void *panels, const float *x, int64_t wide_step, int64_t deep_step,
                    int64_t n_wide, int64_t n_there, int64_t depth);
+    /* The same panels from numbers that are bfloat16 already; NULL where the precision is another.
+     */
+    void (*pack_a16)(void *panels, const uint16_t *x, int64_t wide_step, int64_t deep_step,
+                     int64_t n_wide, int64_t n_there, int64_t depth);
+    void (*pack_b16)(void *panels, const uint16_t *x, int64_t wide_step, int64_t deep_step,
+                     int64_t n_wide, int64_t n_there, int64_t depth);
     /* Called by a thread before its first tile and after its last one; or NULL. */
     void (*start)(void);
     void (*stop)(void);
@@ -94,6 +100,10 @@ typedef struct bt_kern_product {
      * or NULL: factors must be packed. */
     void (*tile_in_place)(float *c, int64_t ld_c, const float *a, int64_t ld_a, const void *b_panel,
                           int64_t n_cols, int64_t depth, float alpha, bool accumulate);
+    /* The same of bfloat16 numbers; depth is a multiple of depth_step. */
+    void (*tile_in_place16)(float *c, int64_t ld_c, const uint16_t *a, int64_t ld_a,
+                            const void *b_panel, int64_t n_cols, int64_t depth, float alpha,
+                            bool accumulate);
 } bt_kern_product;
 
 typedef struct bt_kern {
@@ -105,6 +115,10 @@ typedef struct bt_kern {
     void (*mul)(float *out, const float *a, const float *b, int64_t n);
     void (*scale)(float *x, float alpha, int64_t n);                /* x *= alpha */
     void (*axpy)(float *y, const float *x, float alpha, int64_t n); /* y += alpha * x, no fma */
+    /* bt_bf16_round and bt_bf16_widen of each; rounding may make 0 of subnormal numbers. Not in
+     * place. */
+    void (*to_bf16)(uint16_t *out, const float *in, int64_t n);
+    void (*from_bf16)(float *out, const uint16_t *in, int64_t n);
     double (*sum_sq)(const float *x, int64_t n); /* in double, sixteen lanes; NaN and inf show */
 
     /* Multipliers of inverted dropout: element i is 0 where bt_rng_uniform of word 4*first_block+i

@@ -96,17 +96,23 @@ double bt_nn_embedding_backward(bt_nn *nn, const bt_nn_embedding *e,
 /* C[M,N] = alpha * op(A)[M,K] op(B)[K,N] (+ C), row-major, ld = elements between rows as stored.
  * K >= 1. */
 typedef struct bt_nn_product {
-    float        *c;
-    const float  *a, *b;
-    int64_t       ld_c, ld_a, ld_b;
-    bt_kern_trans trans_a, trans_b;
-    int64_t       M, N, K;
-    float         alpha;
-    bool          accumulate;
+    float       *c;
+    const float *a, *b;
+    /* bfloat16 in place of a, b, c, each by itself; only where the kernels' precision is bfloat16.
+     * c16 gets the rounded results (to the nearest, ties to even) and cannot be added to. */
+    const uint16_t *a16, *b16;
+    uint16_t       *c16;
+    int64_t         ld_c, ld_a, ld_b;
+    bt_kern_trans   trans_a, trans_b;
+    int64_t         M, N, K;
+    float           alpha;
+    bool            accumulate;
     /* Called by the thread that computed it, once for each part of C, while that is in its cache:
-     * rows [row, row + n_rows) x columns [col, col + n_cols). NULL: nothing more to do. */
-    void (*epilogue)(void *context, int32_t thread, int64_t row, int64_t n_rows, int64_t col,
-                     int64_t n_cols);
+     * rows [row, row + n_rows) x columns [col, col + n_cols), which are at c[i * ld_c + j] for
+     * i < n_rows, j < n_cols: in C itself, or, with c16, where they are before they are rounded.
+     * NULL: nothing more to do. */
+    void (*epilogue)(void *context, int32_t thread, float *c, int64_t ld_c, int64_t row,
+                     int64_t n_rows, int64_t col, int64_t n_cols);
     void *context;
 } bt_nn_product;
 void bt_nn_product_run(bt_nn *nn, const bt_nn_product *product);

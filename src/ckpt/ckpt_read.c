@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "bt/base/alloc.h"
+#include "bt/base/bf16.h"
 #include "bt/base/bytes.h"
 #include "bt/base/half.h"
 #include "ckpt_internal.h"
@@ -84,10 +85,7 @@ static float element_as_float(const void *data, bt_dtype dtype, size_t i) {
     if (dtype == BT_DTYPE_F16) {
         return bt_half_to_float(half);
     }
-    const uint32_t bits = (uint32_t)half << 16; /* bfloat16 */
-    float          value = 0;
-    memcpy(&value, &bits, sizeof value);
-    return value;
+    return bt_bf16_widen(half);
 }
 
 static bool is_float_dtype(bt_dtype dtype) {

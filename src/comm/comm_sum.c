@@ -3,6 +3,7 @@
  * Sums of numbers of several ranks: element by element, in the order of the ranks, in float32. */
 #include <string.h>
 
+#include "bt/base/bf16.h"
 #include "comm_internal.h"
 
 enum { BLOCK = 1024 }; /* stays in the first cache */
@@ -30,31 +31,15 @@ void comm_add_f32(float *own, const float *others, int64_t n, int32_t rank, int3
     }
 }
 
-/* Without a branch, so that compilers make many at once. */
-static inline uint16_t to_bf16(float value) {
-    uint32_t bits;
-    memcpy(&bits, &value, sizeof bits);
-    const uint32_t rounded = (bits + 0x7fff + (bits >> 16 & 1)) >> 16;
-    const uint32_t quiet = bits >> 16 | 0x40; /* rounding a NaN could make an infinity of it */
-    return (uint16_t)((bits & 0x7fffffff) > 0x7f800000 ? quiet : rounded);
-}
-
-static inline float from_bf16(uint16_t value) {
-    const uint32_t bits = (uint32_t)value << 16;
-    float          out;
-    memcpy(&out, &bits, sizeof out);
-    return out;
-}
-
 void comm_to_bf16(uint16_t *out, const float *in, int64_t n) {
     for (int64_t i = 0; i < n; i++) {
-        out[i] = to_bf16(in[i]);
+        out[i] = bt_bf16_round(in[i]);
     }
 }
 
 void comm_from_bf16(float *out, const uint16_t *in, int64_t n) {
     for (int64_t i = 0; i < n; i++) {
-        out[i] = from_bf16(in[i]);
+        out[i] = bt_bf16_widen(in[i]);
     }
 }
 
@@ -69,7 +54,7 @@ void comm_add_bf16(uint16_t *own, const uint16_t *others, int64_t n, int32_t ran
                 continue;
             }
             for (int64_t i = 0; i < m; i++) {
-                sum[i] += from_bf16(x[i]);
+                sum[i] += bt_bf16_widen(x[i]);
             }
         }
         comm_to_bf16(own + begin, sum, m);

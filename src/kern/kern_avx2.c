@@ -181,6 +181,37 @@ static inline void philox_multipliers(float *mult, bt_rng_key key, uint64_t firs
     }
 }
 
+static inline __m256i round_to_bf16(const float *in) {
+    const __m256  x = _mm256_loadu_ps(in);
+    const __m256i bits = _mm256_castps_si256(x);
+    const __m256i odd = _mm256_and_si256(_mm256_srli_epi32(bits, 16), _mm256_set1_epi32(1));
+    const __m256i rounded =
+        _mm256_add_epi32(bits, _mm256_add_epi32(odd, _mm256_set1_epi32(0x7FFF)));
+    const __m256i quiet = _mm256_or_si256(bits, _mm256_set1_epi32(0x400000));
+    const __m256  is_nan = _mm256_cmp_ps(x, x, _CMP_UNORD_Q);
+    return _mm256_srli_epi32(_mm256_blendv_epi8(rounded, quiet, _mm256_castps_si256(is_nan)), 16);
+}
+
+static void SIMD(to_bf16)(uint16_t *out, const float *in, int64_t n) {
+    int64_t i = 0;
+    for (; i + 2 * LANES <= n; i += 2 * LANES) {
+        const __m256i both =
+            _mm256_packus_epi32(round_to_bf16(in + i), round_to_bf16(in + i + LANES));
+        _mm256_storeu_si256((__m256i *)(void *)(out + i), _mm256_permute4x64_epi64(both, 0xD8));
+    }
+    kern_to_bf16__ref(out + i, in + i, n - i);
+}
+
+static void SIMD(from_bf16)(float *out, const uint16_t *in, int64_t n) {
+    int64_t i = 0;
+    for (; i + LANES <= n; i += LANES) {
+        const __m128i half = _mm_loadu_si128((const __m128i *)(const void *)(in + i));
+        const __m256i wide = _mm256_slli_epi32(_mm256_cvtepu16_epi32(half), 16);
+        _mm256_storeu_si256((__m256i *)(void *)(out + i), wide);
+    }
+    kern_from_bf16__ref(out + i, in + i, n - i);
+}
+
 #include "kern_simd_template.h"
 
 #include "kern_product_template.h"
@@ -188,5 +219,7 @@ static inline void philox_multipliers(float *mult, bt_rng_key key, uint64_t firs
 void kern_override_avx2(bt_kern *kern) {
     kern->isa = "avx2";
     override_table(kern);
+    kern->to_bf16 = SIMD(to_bf16);
+    kern->from_bf16 = SIMD(from_bf16);
     override_products(kern);
 }

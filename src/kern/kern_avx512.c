@@ -164,6 +164,36 @@ static inline void philox_multipliers(float *mult, bt_rng_key key, uint64_t firs
     }
 }
 
+static inline __m256i round_to_bf16(__m512 x) {
+    const __m512i bits = _mm512_castps_si512(x);
+    const __m512i odd = _mm512_and_si512(_mm512_srli_epi32(bits, 16), word(1));
+    const __m512i rounded = _mm512_add_epi32(bits, _mm512_add_epi32(odd, word(0x7FFF)));
+    const __m512i all = _mm512_mask_or_epi32(rounded, _mm512_cmp_ps_mask(x, x, _CMP_UNORD_Q), bits,
+                                             word(0x400000)); /* NaN */
+    return _mm512_cvtepi32_epi16(_mm512_srli_epi32(all, 16));
+}
+
+static void SIMD(to_bf16)(uint16_t *out, const float *in, int64_t n) {
+    for (int64_t i = 0; i < n; i += LANES) {
+        if (n - i >= LANES) {
+            _mm256_storeu_si256((__m256i *)(void *)(out + i),
+                                round_to_bf16(_mm512_loadu_ps(in + i)));
+        } else {
+            const __mmask16 mask = v_mask(n - i).bits;
+            _mm256_mask_storeu_epi16(out + i, mask,
+                                     round_to_bf16(_mm512_maskz_loadu_ps(mask, in + i)));
+        }
+    }
+}
+
+static void SIMD(from_bf16)(float *out, const uint16_t *in, int64_t n) {
+    for (int64_t i = 0; i < n; i += LANES) {
+        const __mmask16 mask = n - i >= LANES ? 0xFFFF : v_mask(n - i).bits;
+        const __m512i   wide = _mm512_cvtepu16_epi32(_mm256_maskz_loadu_epi16(mask, in + i));
+        _mm512_mask_storeu_epi32(out + i, mask, _mm512_slli_epi32(wide, 16));
+    }
+}
+
 #include "kern_simd_template.h"
 
 #include "kern_product_template.h"
@@ -171,5 +201,7 @@ static inline void philox_multipliers(float *mult, bt_rng_key key, uint64_t firs
 void kern_override_avx512(bt_kern *kern) {
     kern->isa = "avx512";
     override_table(kern);
+    kern->to_bf16 = SIMD(to_bf16);
+    kern->from_bf16 = SIMD(from_bf16);
     override_products(kern);
 }

@@ -71,49 +71,75 @@ static inline void transpose_words(__m512i r[WORDS]) {
     }
 }
 
+/* The same from numbers that are bfloat16 already. */
+static inline __m512i pairs_along16(const uint16_t *row, int64_t n) {
+    const __mmask32 mask = n >= 2 * WORDS ? UINT32_MAX : n <= 0 ? 0 : (UINT32_C(1) << n) - 1;
+    return _mm512_maskz_loadu_epi16(mask, row);
+}
+
+static inline __m512i pairs_across16(const uint16_t *row_0, const uint16_t *row_1, __mmask16 mask) {
+    const __m512i low = _mm512_cvtepu16_epi32(_mm256_maskz_loadu_epi16(mask, row_0));
+    if (row_1 == NULL) {
+        return low;
+    }
+    const __m512i high = _mm512_cvtepu16_epi32(_mm256_maskz_loadu_epi16(mask, row_1));
+    return _mm512_or_si512(low, _mm512_slli_epi32(high, 16));
+}
+
 /* Where the numbers of a panel come from. */
 typedef struct source {
-    const float *x; /* the panel's first element */
-    int64_t      wide_step, deep_step;
-    int64_t      n_there; /* in the wide direction, from here */
-    int64_t      depth;
+    const float    *x;   /* the panel's first element; NULL: */
+    const uint16_t *x16; /* it is bfloat16 */
+    int64_t         wide_step, deep_step;
+    int64_t         n_there; /* in the wide direction, from here */
+    int64_t         depth;
 } source;
 
 static int64_t padded(int64_t depth) {
     return (depth + AMX_DEPTH - 1) / AMX_DEPTH * AMX_DEPTH;
 }
 
-/* r[w] = words of the pairs d/2.., of w = first..first+15; consecutive d in memory. */
-static inline void load_along(__m512i r[WORDS], const source *s, int64_t first, int64_t d) {
+/* r[w] = words of the pairs d/2.., of w = first..first+15; consecutive d in memory. is_16 is a
+ * constant after inlining, here and below. */
+static ALWAYS_INLINE void load_along(const bool is_16, __m512i r[WORDS], const source *s,
+                                     int64_t first, int64_t d) {
     UNROLL for (int i = 0; i < WORDS; i++) {
-        const int64_t w = first + i;
-        r[i] = w < s->n_there ? pairs_along(s->x + w * s->wide_step + d, s->depth - d)
-                              : _mm512_setzero_si512();
+        const int64_t at = (first + i) * s->wide_step + d;
+        r[i] = first + i >= s->n_there ? _mm512_setzero_si512()
+               : is_16                 ? pairs_along16(s->x16 + at, s->depth - d)
+                                       : pairs_along(s->x + at, s->depth - d);
     }
 }
 
 /* r[p] = words of the pair d/2 + p, of w = first..first+15; consecutive w in memory. */
-static inline void load_across(__m512i r[WORDS], const source *s, int64_t first, int64_t d) {
+static ALWAYS_INLINE void load_across(const bool is_16, __m512i r[WORDS], const source *s,
+                                      int64_t first, int64_t d) {
     const __mmask16 mask = first_lanes(s->n_there - first);
     UNROLL for (int i = 0; i < WORDS; i++) {
-        const int64_t at = d + 2 * i;
-        const float  *row = s->x + at * s->deep_step + first;
-        r[i] = at < s->depth
-                   ? pairs_across(row, at + 1 < s->depth ? row + s->deep_step : NULL, mask)
-                   : _mm512_setzero_si512();
+        const int64_t pair = d + 2 * i;
+        const int64_t at = pair * s->deep_step + first;
+        const bool    has_two = pair + 1 < s->depth;
+        if (pair >= s->depth) {
+            r[i] = _mm512_setzero_si512();
+        } else if (is_16) {
+            r[i] = pairs_across16(s->x16 + at, has_two ? s->x16 + at + s->deep_step : NULL, mask);
+        } else {
+            r[i] = pairs_across(s->x + at, has_two ? s->x + at + s->deep_step : NULL, mask);
+        }
     }
 }
 
 /* [width][padded / 2] words */
-static void pack_rows(uint32_t *panel, int64_t width, const source *s) {
+static ALWAYS_INLINE void pack_rows(const bool is_16, uint32_t *panel, int64_t width,
+                                    const source *s) {
     const int64_t words = padded(s->depth) / 2;
     __m512i       r[WORDS];
     for (int64_t first = 0; first < width; first += WORDS) {
         for (int64_t d = 0; d < s->depth; d += 2 * WORDS) {
             if (s->deep_step == 1) {
-                load_along(r, s, first, d);
+                load_along(is_16, r, s, first, d);
             } else {
-                load_across(r, s, first, d);
+                load_across(is_16, r, s, first, d);
                 transpose_words(r);
             }
             UNROLL for (int i = 0; i < WORDS; i++) {
@@ -126,14 +152,14 @@ static void pack_rows(uint32_t *panel, int64_t width, const source *s) {
 }
 
 /* [padded / 2][COLS] words */
-static void pack_cols(uint32_t *panel, const source *s) {
+static ALWAYS_INLINE void pack_cols(const bool is_16, uint32_t *panel, const source *s) {
     __m512i r[WORDS];
     for (int64_t d = 0; d < s->depth; d += 2 * WORDS) {
         for (int64_t first = 0; first < COLS; first += WORDS) {
             if (s->wide_step == 1) {
-                load_across(r, s, first, d);
+                load_across(is_16, r, s, first, d);
             } else {
-                load_along(r, s, first, d);
+                load_along(is_16, r, s, first, d);
                 transpose_words(r);
             }
             UNROLL for (int i = 0; i < WORDS; i++) {
@@ -143,41 +169,41 @@ static void pack_cols(uint32_t *panel, const source *s) {
     }
 }
 
-static source source_at(const float *x, int64_t wide_step, int64_t deep_step, int64_t first,
-                        int64_t n_there, int64_t depth) {
-    return (source){.x = x + first * wide_step,
-                    .wide_step = wide_step,
-                    .deep_step = deep_step,
-                    .n_there = n_there - first,
-                    .depth = depth};
-}
-
-static void pack_row_panels(uint32_t *panels, int64_t width, const float *x, int64_t wide_step,
-                            int64_t deep_step, int64_t n_wide, int64_t n_there, int64_t depth) {
+/* Panels one after another; s is the first one's source. */
+static void pack_panels(uint32_t *panels, bool is_of_a, int64_t width, source s, int64_t n_wide) {
     for (int64_t w = 0; w < n_wide; w += width) {
-        const source s = source_at(x, wide_step, deep_step, w, n_there, depth);
-        pack_rows(panels + w * (padded(depth) / 2), width, &s);
+        uint32_t *const panel = panels + w * (padded(s.depth) / 2);
+        if (is_of_a && s.x != NULL) {
+            pack_rows(false, panel, width, &s);
+        } else if (is_of_a) {
+            pack_rows(true, panel, width, &s);
+        } else if (s.x != NULL) {
+            pack_cols(false, panel, &s);
+        } else {
+            pack_cols(true, panel, &s);
+        }
+        s.x = s.x == NULL ? NULL : s.x + width * s.wide_step;
+        s.x16 = s.x16 == NULL ? NULL : s.x16 + width * s.wide_step;
+        s.n_there -= width;
     }
 }
 
-static void pack_a_dot(void *panels, const float *x, int64_t wide_step, int64_t deep_step,
-                       int64_t n_wide, int64_t n_there, int64_t depth) {
-    pack_row_panels(panels, DOT_ROWS, x, wide_step, deep_step, n_wide, n_there, depth);
-}
-
-static void pack_a_amx(void *panels, const float *x, int64_t wide_step, int64_t deep_step,
-                       int64_t n_wide, int64_t n_there, int64_t depth) {
-    pack_row_panels(panels, AMX_ROWS, x, wide_step, deep_step, n_wide, n_there, depth);
-}
-
-static void pack_b(void *panels, const float *x, int64_t wide_step, int64_t deep_step,
-                   int64_t n_wide, int64_t n_there, int64_t depth) {
-    uint32_t *const words = panels;
-    for (int64_t w = 0; w < n_wide; w += COLS) {
-        const source s = source_at(x, wide_step, deep_step, w, n_there, depth);
-        pack_cols(words + w * (padded(depth) / 2), &s);
+/* pack_a_dot, pack_a16_dot, ...: the entries of the tables. */
+#define DEFINE_PACKS(which, is_of_a, width)                                                        \
+    static void pack_##which(void *panels, const float *x, int64_t wide_step, int64_t deep_step,   \
+                             int64_t n_wide, int64_t n_there, int64_t depth) {                     \
+        const source s = {x, NULL, wide_step, deep_step, n_there, depth};                          \
+        pack_panels(panels, is_of_a, width, s, n_wide);                                            \
+    }                                                                                              \
+    static void pack16_##which(void *panels, const uint16_t *x, int64_t wide_step,                 \
+                               int64_t deep_step, int64_t n_wide, int64_t n_there,                 \
+                               int64_t depth) {                                                    \
+        const source s = {NULL, x, wide_step, deep_step, n_there, depth};                          \
+        pack_panels(panels, is_of_a, width, s, n_wide);                                            \
     }
-}
+DEFINE_PACKS(a_dot, true, DOT_ROWS)
+DEFINE_PACKS(a_amx, true, AMX_ROWS)
+DEFINE_PACKS(b, false, COLS)
 
 static inline void store_row(float *c, __m512 sum_0, __m512 sum_1, int64_t n_cols, __m512 alpha,
                              bool accumulate) {
@@ -193,12 +219,12 @@ static inline void store_row(float *c, __m512 sum_0, __m512 sum_1, int64_t n_col
     _mm512_mask_storeu_ps(c + WORDS, mask_1, x_1);
 }
 
-static void tile_dot(float *c, int64_t ld_c, const void *a_panel, const void *b_panel,
-                     int64_t n_rows, int64_t n_cols, int64_t depth, float alpha, bool accumulate) {
-    const int64_t         words = padded(depth) / 2;
-    const uint32_t *const a = a_panel;
-    const uint32_t *const b = b_panel;
-    __m512                sum[DOT_ROWS][2];
+/* Row i of A is the words at a + i * row_words. */
+static ALWAYS_INLINE void multiply_dot(float *c, int64_t ld_c, const unsigned char *a,
+                                       int64_t row_bytes, const uint32_t *b, int64_t words,
+                                       int64_t n_rows, int64_t n_cols, float alpha,
+                                       bool accumulate) {
+    __m512 sum[DOT_ROWS][2];
     UNROLL for (int i = 0; i < DOT_ROWS; i++) {
         sum[i][0] = _mm512_setzero_ps();
         sum[i][1] = _mm512_setzero_ps();
@@ -207,7 +233,9 @@ static void tile_dot(float *c, int64_t ld_c, const void *a_panel, const void *b_
         const __m512bh b_0 = (__m512bh)_mm512_loadu_si512(b + p * COLS);
         const __m512bh b_1 = (__m512bh)_mm512_loadu_si512(b + p * COLS + WORDS);
         UNROLL for (int i = 0; i < DOT_ROWS; i++) {
-            const __m512bh a_i = (__m512bh)_mm512_set1_epi32((int32_t)a[i * words + p]);
+            int32_t word;
+            memcpy(&word, a + i * row_bytes + p * (int64_t)sizeof word, sizeof word);
+            const __m512bh a_i = (__m512bh)_mm512_set1_epi32(word);
             sum[i][0] = _mm512_dpbf16_ps(sum[i][0], a_i, b_0);
             sum[i][1] = _mm512_dpbf16_ps(sum[i][1], a_i, b_1);
         }
@@ -218,6 +246,21 @@ static void tile_dot(float *c, int64_t ld_c, const void *a_panel, const void *b_
                       accumulate);
         }
     }
+}
+
+static void tile_dot(float *c, int64_t ld_c, const void *a_panel, const void *b_panel,
+                     int64_t n_rows, int64_t n_cols, int64_t depth, float alpha, bool accumulate) {
+    const int64_t words = padded(depth) / 2;
+    multiply_dot(c, ld_c, a_panel, words * (int64_t)sizeof(uint32_t), b_panel, words, n_rows,
+                 n_cols, alpha, accumulate);
+}
+
+static void tile_dot_in_place(float *c, int64_t ld_c, const uint16_t *a, int64_t ld_a,
+                              const void *b_panel, int64_t n_cols, int64_t depth, float alpha,
+                              bool accumulate) {
+    BT_ASSERT(depth % AMX_DEPTH == 0);
+    multiply_dot(c, ld_c, (const unsigned char *)a, ld_a * (int64_t)sizeof *a, b_panel, depth / 2,
+                 DOT_ROWS, n_cols, alpha, accumulate);
 }
 
 /* What LDTILECFG reads: all eight tiles have 16 rows of 64 bytes. */
@@ -242,19 +285,18 @@ static void stop_amx(void) {
 }
 
 /* Tiles 0 to 3: sums of the four quarters; 4, 5: rows of A; 6, 7: columns of B. */
-static void tile_amx(float *c, int64_t ld_c, const void *a_panel, const void *b_panel,
-                     int64_t n_rows, int64_t n_cols, int64_t depth, float alpha, bool accumulate) {
-    const size_t          words = (size_t)padded(depth) / 2;
-    const uint32_t *const a = a_panel;
-    const uint32_t *const b = b_panel;
-    _Alignas(64) float    sum[AMX_ROWS][COLS];
+static ALWAYS_INLINE void multiply_amx(float *c, int64_t ld_c, const unsigned char *a,
+                                       size_t row_bytes, const uint32_t *b, size_t words,
+                                       int64_t n_rows, int64_t n_cols, float alpha,
+                                       bool accumulate) {
+    _Alignas(64) float sum[AMX_ROWS][COLS];
     _tile_zero(0);
     _tile_zero(1);
     _tile_zero(2);
     _tile_zero(3);
     for (size_t p = 0; p < words; p += WORDS) {
-        _tile_loadd(4, a + p, words * sizeof *a);
-        _tile_loadd(5, a + WORDS * words + p, words * sizeof *a);
+        _tile_loadd(4, a + p * sizeof *b, row_bytes);
+        _tile_loadd(5, a + WORDS * row_bytes + p * sizeof *b, row_bytes);
         _tile_loadd(6, b + p * COLS, COLS * sizeof *b);
         _tile_loadd(7, b + p * COLS + WORDS, COLS * sizeof *b);
         _tile_dpbf16ps(0, 4, 6);
@@ -273,7 +315,31 @@ static void tile_amx(float *c, int64_t ld_c, const void *a_panel, const void *b_
     }
 }
 
+static void tile_amx(float *c, int64_t ld_c, const void *a_panel, const void *b_panel,
+                     int64_t n_rows, int64_t n_cols, int64_t depth, float alpha, bool accumulate) {
+    const size_t words = (size_t)padded(depth) / 2;
+    multiply_amx(c, ld_c, a_panel, words * sizeof(uint32_t), b_panel, words, n_rows, n_cols, alpha,
+                 accumulate);
+}
+
+static void tile_amx_in_place(float *c, int64_t ld_c, const uint16_t *a, int64_t ld_a,
+                              const void *b_panel, int64_t n_cols, int64_t depth, float alpha,
+                              bool accumulate) {
+    BT_ASSERT(depth % AMX_DEPTH == 0);
+    multiply_amx(c, ld_c, (const unsigned char *)a, (size_t)ld_a * sizeof *a, b_panel,
+                 (size_t)depth / 2, AMX_ROWS, n_cols, alpha, accumulate);
+}
+
+static void to_bf16(uint16_t *out, const float *in, int64_t n) {
+    for (int64_t i = 0; i < n; i += WORDS) {
+        const __mmask16 mask = first_lanes(n - i);
+        const __m256i   x = (__m256i)_mm512_cvtneps_pbh(_mm512_maskz_loadu_ps(mask, in + i));
+        _mm256_mask_storeu_epi16(out + i, mask, x);
+    }
+}
+
 void kern_override_bf16(bt_kern *kern) {
+    kern->to_bf16 = to_bf16;
     kern->products[BT_PRECISION_BF16] = (bt_kern_product){.name = "bfloat16 (AVX512_BF16)",
                                                           .rows = DOT_ROWS,
                                                           .cols = COLS,
@@ -282,7 +348,10 @@ void kern_override_bf16(bt_kern *kern) {
                                                           .element_bytes = sizeof(uint16_t),
                                                           .pack_a = pack_a_dot,
                                                           .pack_b = pack_b,
-                                                          .tile = tile_dot};
+                                                          .pack_a16 = pack16_a_dot,
+                                                          .pack_b16 = pack16_b,
+                                                          .tile = tile_dot,
+                                                          .tile_in_place16 = tile_dot_in_place};
 }
 
 void kern_override_amx(bt_kern *kern) {
@@ -294,9 +363,12 @@ void kern_override_amx(bt_kern *kern) {
                                                           .element_bytes = sizeof(uint16_t),
                                                           .pack_a = pack_a_amx,
                                                           .pack_b = pack_b,
+                                                          .pack_a16 = pack16_a_amx,
+                                                          .pack_b16 = pack16_b,
                                                           .start = start_amx,
                                                           .stop = stop_amx,
-                                                          .tile = tile_amx};
+                                                          .tile = tile_amx,
+                                                          .tile_in_place16 = tile_amx_in_place};
 }
 
 /* The kernel gives a process its tiles on request (Linux, Documentation/arch/x86/xstate.rst). */

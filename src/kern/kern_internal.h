@@ -13,6 +13,8 @@
 #define UNROLL _Pragma("GCC unroll 16")
 #endif
 
+#define ALWAYS_INLINE inline __attribute__((always_inline))
+
 /* Each puts its kernels over the ones that are there. Only call where the processor has it. */
 void kern_override_avx2(bt_kern *kern);
 void kern_override_avx512(bt_kern *kern);
@@ -26,5 +28,14 @@ bool kern_request_amx(void);
 extern const bt_kern_product bt_kern_product_bf16__ref;
 extern const bt_kern_product bt_kern_product_f16__ref;
 void                         kern_round_to_bf16(float *x, int64_t n);
+void                         kern_to_bf16__ref(uint16_t *out, const float *in, int64_t n);
+void                         kern_from_bf16__ref(float *out, const uint16_t *in, int64_t n);
+/* Panels of float32, `width` wide each, from bfloat16 numbers: they are widened, then packed. */
+enum { KERN_MAX_WIDTH = 64 };
+typedef void kern_pack_fn(void *panels, const float *x, int64_t wide_step, int64_t deep_step,
+                          int64_t n_wide, int64_t n_there, int64_t depth);
+void         kern_pack_widened(kern_pack_fn *pack, int64_t width, void *panels, const uint16_t *x,
+                               int64_t wide_step, int64_t deep_step, int64_t n_wide, int64_t n_there,
+                               int64_t depth);
 
 #endif

@@ -102,6 +102,20 @@ static void SIMD(product_pack_b_bf16)(void *panels, const float *x, int64_t wide
     kern_round_to_bf16(panels, (n_wide + PRODUCT_COLS - 1) / PRODUCT_COLS * PRODUCT_COLS * depth);
 }
 
+static void SIMD(product_pack_a16)(void *panels, const uint16_t *x, int64_t wide_step,
+                                   int64_t deep_step, int64_t n_wide, int64_t n_there,
+                                   int64_t depth) {
+    kern_pack_widened(SIMD(product_pack_a), PRODUCT_ROWS, panels, x, wide_step, deep_step, n_wide,
+                      n_there, depth);
+}
+
+static void SIMD(product_pack_b16)(void *panels, const uint16_t *x, int64_t wide_step,
+                                   int64_t deep_step, int64_t n_wide, int64_t n_there,
+                                   int64_t depth) {
+    kern_pack_widened(SIMD(product_pack_b), PRODUCT_COLS, panels, x, wide_step, deep_step, n_wide,
+                      n_there, depth);
+}
+
 /* float16: the processor rounds, and multiplies in float32. */
 static void SIMD(round_to_f16)(float *x, int64_t n) {
     for (int64_t i = 0; i < n; i += LANES) {
@@ -231,6 +245,8 @@ static void override_products(bt_kern *kern) {
     kern->products[BT_PRECISION_BF16].name = "bfloat16 by rounding";
     kern->products[BT_PRECISION_BF16].pack_a = SIMD(product_pack_a_bf16);
     kern->products[BT_PRECISION_BF16].pack_b = SIMD(product_pack_b_bf16);
+    kern->products[BT_PRECISION_BF16].pack_a16 = SIMD(product_pack_a16);
+    kern->products[BT_PRECISION_BF16].pack_b16 = SIMD(product_pack_b16);
     kern->products[BT_PRECISION_F16] = f32;
     kern->products[BT_PRECISION_F16].name = "float16 by rounding";
     kern->products[BT_PRECISION_F16].pack_a = SIMD(product_pack_a_f16);

@@ -5,23 +5,57 @@
 #include <math.h>
 #include <string.h>
 
+#include "bt/base/bf16.h"
 #include "kern_internal.h"
 
-enum { ROWS = 4, COLS = 8, DEPTH = 256 };
-
-/* To the nearest, ties to even; NaN stays NaN, subnormal numbers stay what they are. */
-static inline uint32_t round_bits(uint32_t bits) {
-    const bool     is_nan = (bits & UINT32_C(0x7FFFFFFF)) > UINT32_C(0x7F800000);
-    const uint32_t rounded = bits + UINT32_C(0x7FFF) + ((bits >> 16) & 1);
-    return (is_nan ? bits | UINT32_C(0x00400000) : rounded) & UINT32_C(0xFFFF0000);
-}
+enum { ROWS = 4, COLS = 8, DEPTH = 256, WIDENED_DEPTH = 64 };
 
 void kern_round_to_bf16(float *x, int64_t n) {
     for (int64_t i = 0; i < n; i++) {
-        uint32_t bits;
-        memcpy(&bits, x + i, sizeof bits);
-        bits = round_bits(bits);
-        memcpy(x + i, &bits, sizeof bits);
+        x[i] = bt_bf16_widen(bt_bf16_round(x[i]));
+    }
+}
+
+void kern_to_bf16__ref(uint16_t *out, const float *in, int64_t n) {
+    for (int64_t i = 0; i < n; i++) {
+        out[i] = bt_bf16_round(in[i]);
+    }
+}
+
+void kern_from_bf16__ref(float *out, const uint16_t *in, int64_t n) {
+    for (int64_t i = 0; i < n; i++) {
+        out[i] = bt_bf16_widen(in[i]);
+    }
+}
+
+/* The rows or columns of one panel, some steps of the summed dimension at a time. */
+static void pack_panel_widened(kern_pack_fn *pack, int64_t width, float *panel, const uint16_t *x,
+                               int64_t wide_step, int64_t deep_step, int64_t n_there,
+                               int64_t depth) {
+    float         wide[KERN_MAX_WIDTH * WIDENED_DEPTH];
+    const int64_t n_wide = n_there < width ? n_there : width;
+    for (int64_t first = 0; first < depth; first += WIDENED_DEPTH) {
+        const int64_t n_deep = depth - first < WIDENED_DEPTH ? depth - first : WIDENED_DEPTH;
+        const bool    is_deep = deep_step == 1; /* consecutive in memory */
+        const int64_t n_rows = is_deep ? n_wide : n_deep;
+        const int64_t ld = is_deep ? WIDENED_DEPTH : KERN_MAX_WIDTH;
+        for (int64_t i = 0; i < n_rows; i++) {
+            const uint16_t *const row =
+                x + first * deep_step + i * (is_deep ? wide_step : deep_step);
+            kern_from_bf16__ref(wide + i * ld, row, is_deep ? n_deep : n_wide);
+        }
+        pack(panel + first * width, wide, is_deep ? ld : 1, is_deep ? 1 : ld, n_wide, n_wide,
+             n_deep);
+    }
+}
+
+void kern_pack_widened(kern_pack_fn *pack, int64_t width, void *panels, const uint16_t *x,
+                       int64_t wide_step, int64_t deep_step, int64_t n_wide, int64_t n_there,
+                       int64_t depth) {
+    BT_ASSERT(width <= KERN_MAX_WIDTH);
+    for (int64_t w = 0; w < n_wide; w += width) {
+        pack_panel_widened(pack, width, (float *)panels + w * depth, x + w * wide_step, wide_step,
+                           deep_step, n_there - w, depth);
     }
 }
 
@@ -77,6 +111,16 @@ static void pack_b_bf16(void *panels, const float *x, int64_t wide_step, int64_t
     pack(panels, COLS, x, wide_step, deep_step, n_wide, n_there, depth, kern_round_to_bf16);
 }
 
+static void pack_a16(void *panels, const uint16_t *x, int64_t wide_step, int64_t deep_step,
+                     int64_t n_wide, int64_t n_there, int64_t depth) {
+    kern_pack_widened(pack_a_bf16, ROWS, panels, x, wide_step, deep_step, n_wide, n_there, depth);
+}
+
+static void pack_b16(void *panels, const uint16_t *x, int64_t wide_step, int64_t deep_step,
+                     int64_t n_wide, int64_t n_there, int64_t depth) {
+    kern_pack_widened(pack_b_bf16, COLS, panels, x, wide_step, deep_step, n_wide, n_there, depth);
+}
+
 static void pack_a_f16(void *panels, const float *x, int64_t wide_step, int64_t deep_step,
                        int64_t n_wide, int64_t n_there, int64_t depth) {
     pack(panels, ROWS, x, wide_step, deep_step, n_wide, n_there, depth, round_all_to_f16);
@@ -115,6 +159,8 @@ const bt_kern_product bt_kern_product_bf16__ref = {.name = "bfloat16 by rounding
                                                    .element_bytes = sizeof(float),
                                                    .pack_a = pack_a_bf16,
                                                    .pack_b = pack_b_bf16,
+                                                   .pack_a16 = pack_a16,
+                                                   .pack_b16 = pack_b16,
                                                    .tile = tile};
 
 const bt_kern_product bt_kern_product_f16__ref = {.name = "float16 by rounding",

@@ -93,6 +93,8 @@ static const bt_kern ref_table = {
     .mul = bt_kern_mul_f32__ref,
     .scale = bt_kern_scale_f32__ref,
     .axpy = bt_kern_axpy_f32__ref,
+    .to_bf16 = kern_to_bf16__ref,
+    .from_bf16 = kern_from_bf16__ref,
     .sum_sq = bt_kern_sum_sq_f32__ref,
     .dropout_mask = bt_kern_dropout_mask_f32__ref,
     .act_forward = {[BT_ACT_GELU] = bt_kern_gelu_f32__ref,
@@ -162,6 +164,9 @@ bt_status bt_kern_select(const char *isa, bt_kern *out, bt_error *err) {
         kern_override_avx2(out);
     } else if (bt_str_equal(isa, "avx512")) {
         kern_override_avx512(out);
+        if (has_bf16()) {
+            kern_override_bf16(out);
+        }
     }
     while (bt_kern_bf16_variant(out, n_bf16_variants, &out->products[BT_PRECISION_BF16])) {
         n_bf16_variants++;

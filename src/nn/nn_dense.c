@@ -15,17 +15,16 @@ typedef struct bias_job {
 
 typedef struct dense_job {
     const bt_kern *kern;
-    float         *out;
     const float   *bias;
-    int64_t        N;
 } dense_job;
 
-static void add_bias(void *context, int32_t thread, int64_t row, int64_t n_rows, int64_t col,
-                     int64_t n_cols) {
+static void add_bias(void *context, int32_t thread, float *c, int64_t ld_c, int64_t row,
+                     int64_t n_rows, int64_t col, int64_t n_cols) {
     (void)thread;
+    (void)row;
     const dense_job *const job = context;
-    for (int64_t r = row; r < row + n_rows; r++) {
-        job->kern->add_bias(job->out + r * job->N + col, job->bias + col, 1, n_cols);
+    for (int64_t i = 0; i < n_rows; i++) {
+        job->kern->add_bias(c + i * ld_c, job->bias + col, 1, n_cols);
     }
 }
 
@@ -48,7 +47,7 @@ void bt_nn_round_8_bits(float *out, const float *in, int64_t n) {
 
 void bt_nn_dense_forward(bt_nn *nn, float *out, const float *in, const float *kernel,
                          const float *bias, int64_t R, int64_t K, int64_t N) {
-    dense_job job = {.kern = nn->kern, .out = out, .bias = bias, .N = N};
+    dense_job job = {.kern = nn->kern, .bias = bias};
     if (nn->rounded != NULL) {
         bt_nn_round_8_bits(nn->rounded, in, R * K);
         in = nn->rounded;

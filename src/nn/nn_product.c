@@ -59,7 +59,12 @@ static size_t panels_bytes(const bt_kern_product *kern, int64_t n, int64_t depth
 }
 
 size_t bt_nn_product_scratch_bytes(const bt_kern_product *kern) {
-    return kern == NULL ? 0 : panels_bytes(kern, block_cols(kern) + MAX_PIECE_ROWS, kern->depth);
+    if (kern == NULL) {
+        return 0;
+    }
+    const int64_t cols = block_cols(kern);
+    return panels_bytes(kern, cols + MAX_PIECE_ROWS, kern->depth) +
+           (size_t)(kern->rows * cols) * sizeof(float);
 }
 
 /* Where a piece and a block of the summed dimension lie. */
@@ -71,6 +76,20 @@ typedef struct piece {
     int32_t thread;
 } piece;
 
+/* A thread's scratch. */
+typedef struct panels {
+    unsigned char *a, *b;
+    float         *sums; /* a tile's rows of the block of columns, not yet rounded */
+} panels;
+
+static panels panels_of(const product_job *job, int32_t thread) {
+    unsigned char *const at = job->nn->panels + (size_t)thread * job->nn->panel_bytes;
+    const int64_t        depth = job->kern->depth;
+    unsigned char *const b = at + panels_bytes(job->kern, MAX_PIECE_ROWS, depth);
+    unsigned char *const sums = b + panels_bytes(job->kern, block_cols(job->kern), depth);
+    return (panels){.a = at, .b = b, .sums = (float *)(void *)sums};
+}
+
 /* Are the rows of A that tile i needs read where they lie? The last ones may be too few for a tile.
  */
 static bool is_in_place(const product_job *job, const piece *at, int64_t i) {
@@ -78,58 +97,167 @@ static bool is_in_place(const product_job *job, const piece *at, int64_t i) {
 }
 
 static void pack_a(const product_job *job, const piece *at, unsigned char *out) {
-    const bt_nn_product *const p = job->p;
-    const bool                 lies = p->trans_a == BT_KERN_T;
-    const int64_t              wide_step = lies ? 1 : p->ld_a;
-    const int64_t              deep_step = lies ? p->ld_a : 1;
-    const int64_t              n_rows = at->end_row - at->row;
-    const int64_t first = job->in_place ? n_rows / job->kern->rows * job->kern->rows : 0;
+    const bt_nn_product *const   p = job->p;
+    const bt_kern_product *const kern = job->kern;
+    const bool                   lies = p->trans_a == BT_KERN_T;
+    const int64_t                wide_step = lies ? 1 : p->ld_a;
+    const int64_t                deep_step = lies ? p->ld_a : 1;
+    const int64_t                n_rows = at->end_row - at->row;
+    const int64_t                first = job->in_place ? n_rows / kern->rows * kern->rows : 0;
+    const int64_t                from = (at->row + first) * wide_step + at->d * deep_step;
+    const int64_t                there = p->M - at->row - first;
     if (first == n_rows) {
         return;
     }
-    job->kern->pack_a(out + panels_bytes(job->kern, first, at->depth),
-                      p->a + (at->row + first) * wide_step + at->d * deep_step, wide_step,
-                      deep_step, n_rows - first, p->M - at->row - first, at->depth);
+    out += panels_bytes(kern, first, at->depth);
+    if (p->a16 != NULL) {
+        kern->pack_a16(out, p->a16 + from, wide_step, deep_step, n_rows - first, there, at->depth);
+    } else {
+        kern->pack_a(out, p->a + from, wide_step, deep_step, n_rows - first, there, at->depth);
+    }
 }
 
 static void pack_b(const product_job *job, const piece *at, void *out) {
-    const bt_nn_product *const p = job->p;
-    const bool                 lies = p->trans_b == BT_KERN_T;
-    const int64_t              wide_step = lies ? p->ld_b : 1;
-    const int64_t              deep_step = lies ? 1 : p->ld_b;
-    job->kern->pack_b(out, p->b + at->col * wide_step + at->d * deep_step, wide_step, deep_step,
-                      at->end_col - at->col, p->N - at->col, at->depth);
+    const bt_nn_product *const   p = job->p;
+    const bt_kern_product *const kern = job->kern;
+    const bool                   lies = p->trans_b == BT_KERN_T;
+    const int64_t                wide_step = lies ? p->ld_b : 1;
+    const int64_t                deep_step = lies ? 1 : p->ld_b;
+    const int64_t                n_cols = at->end_col - at->col;
+    const int64_t                from = at->col * wide_step + at->d * deep_step;
+    if (p->b16 != NULL) {
+        kern->pack_b16(out, p->b16 + from, wide_step, deep_step, n_cols, p->N - at->col, at->depth);
+    } else {
+        kern->pack_b(out, p->b + from, wide_step, deep_step, n_cols, p->N - at->col, at->depth);
+    }
 }
 
-/* A tile of rows with a block of columns. */
-static void multiply_row(const product_job *job, const piece *at, int64_t i, const void *a_panel,
-                         const unsigned char *b_panels) {
+/* A tile of rows with a block of columns, to c. */
+static void multiply_row(const product_job *job, const piece *at, int64_t i, float *c, int64_t ld_c,
+                         const void *a_panel, const unsigned char *b_panels) {
     const bt_nn_product *const   p = job->p;
     const bt_kern_product *const kern = job->kern;
     const bool                   accumulate = p->accumulate || at->d > 0;
+    const int64_t                from = i * p->ld_a + at->d; /* where A is read in place */
     for (int64_t j = at->col; j < at->end_col; j += kern->cols) {
-        float *const               c = p->c + i * p->ld_c + j;
+        float *const               out = c + j - at->col;
         const unsigned char *const b = b_panels + panels_bytes(kern, j - at->col, at->depth);
-        if (is_in_place(job, at, i)) {
-            kern->tile_in_place(c, p->ld_c, p->a + i * p->ld_a + at->d, p->ld_a, b, at->end_col - j,
-                                at->depth, p->alpha, accumulate);
+        if (!is_in_place(job, at, i)) {
+            kern->tile(out, ld_c, a_panel, b, at->end_row - i, at->end_col - j, at->depth, p->alpha,
+                       accumulate);
+        } else if (p->a16 != NULL) {
+            kern->tile_in_place16(out, ld_c, p->a16 + from, p->ld_a, b, at->end_col - j, at->depth,
+                                  p->alpha, accumulate);
         } else {
-            kern->tile(c, p->ld_c, a_panel, b, at->end_row - i, at->end_col - j, at->depth,
-                       p->alpha, accumulate);
+            kern->tile_in_place(out, ld_c, p->a + from, p->ld_a, b, at->end_col - j, at->depth,
+                                p->alpha, accumulate);
         }
     }
 }
 
-/* All tiles of the rows with a block of columns. */
-static void multiply(const product_job *job, const piece *at, const unsigned char *a_panels,
-                     const unsigned char *b_panels) {
+/* What is still to be done to the rows of tile i, which are at c. */
+static void finish_row(const product_job *job, const piece *at, int64_t i, float *c, int64_t ld_c) {
+    const bt_nn_product *const p = job->p;
+    const int64_t              n_rows = min_i64(job->kern->rows, at->end_row - i);
+    const int64_t              n_cols = at->end_col - at->col;
+    if (p->epilogue != NULL) {
+        p->epilogue(p->context, at->thread, c, ld_c, i, n_rows, at->col, n_cols);
+    }
+    for (int64_t r = 0; r < n_rows && p->c16 != NULL; r++) {
+        job->nn->kern->to_bf16(p->c16 + (i + r) * p->ld_c + at->col, c + r * ld_c, n_cols);
+    }
+}
+
+/* Sums in C, which is added to block by block of the summed dimension. */
+static void run_to_c(const product_job *job, piece *at, const panels *to, int64_t end_col) {
     const bt_nn_product *const   p = job->p;
     const bt_kern_product *const kern = job->kern;
+    const int64_t                block = block_cols(kern);
+    const int64_t                first_col = at->col;
+    for (at->d = 0; at->d < p->K; at->d += job->depth) {
+        at->depth = min_i64(job->depth, p->K - at->d);
+        at->is_last = at->d + at->depth == p->K;
+        pack_a(job, at, to->a);
+        for (at->col = first_col; at->col < end_col; at->col += block) {
+            at->end_col = min_i64(at->col + block, end_col);
+            pack_b(job, at, to->b);
+            for (int64_t i = at->row; i < at->end_row; i += kern->rows) {
+                float *const c = p->c + i * p->ld_c + at->col;
+                multiply_row(job, at, i, c, p->ld_c,
+                             to->a + panels_bytes(kern, i - at->row, at->depth), to->b);
+                if (at->is_last) {
+                    finish_row(job, at, i, c, p->ld_c);
+                }
+            }
+        }
+    }
+}
+
+/* What is packed at once where the sums of a tile's rows stay in the scratch until they are
+ * complete: rows and columns in all their depth. */
+typedef struct deep_block {
+    int64_t n_blocks; /* of the summed dimension */
+    int64_t rows, cols;
+    size_t  a_bytes, b_bytes; /* of the panels of one block of the summed dimension */
+    bool    is_too_deep;      /* for even one panel of columns: factors are packed for each tile */
+} deep_block;
+
+static deep_block deep_block_of(const product_job *job) {
+    const bt_kern_product *const kern = job->kern;
+    deep_block                   b = {.n_blocks = ceil_div(job->p->K, job->depth)};
+    const int64_t                n_row_panels = MAX_PIECE_ROWS / kern->rows / b.n_blocks;
+    const int64_t                n_col_panels = block_cols(kern) / kern->cols / b.n_blocks;
+    b.is_too_deep = n_row_panels == 0 || n_col_panels == 0;
+    b.rows = (b.is_too_deep ? 1 : n_row_panels) * kern->rows;
+    b.cols = (b.is_too_deep ? 1 : n_col_panels) * kern->cols;
+    b.a_bytes = b.is_too_deep ? 0 : panels_bytes(kern, b.rows, job->depth);
+    b.b_bytes = b.is_too_deep ? 0 : panels_bytes(kern, b.cols, job->depth);
+    return b;
+}
+
+static void set_depth(const product_job *job, piece *at, int64_t block) {
+    at->d = block * job->depth;
+    at->depth = min_i64(job->depth, job->p->K - at->d);
+}
+
+/* All tiles of the rows and columns that are packed. */
+static void multiply_deep(const product_job *job, piece *at, const panels *to,
+                          const deep_block *deep) {
+    const bt_kern_product *const kern = job->kern;
     for (int64_t i = at->row; i < at->end_row; i += kern->rows) {
-        multiply_row(job, at, i, a_panels + panels_bytes(kern, i - at->row, at->depth), b_panels);
-        if (at->is_last && p->epilogue != NULL) {
-            p->epilogue(p->context, at->thread, i, min_i64(kern->rows, at->end_row - i), at->col,
-                        at->end_col - at->col);
+        for (int64_t n = 0; n < deep->n_blocks; n++) {
+            set_depth(job, at, n);
+            if (deep->is_too_deep) {
+                pack_a(job, at, to->a);
+                pack_b(job, at, to->b);
+            }
+            multiply_row(job, at, i, to->sums, deep->cols,
+                         to->a + (size_t)n * deep->a_bytes +
+                             panels_bytes(kern, i - at->row, at->depth),
+                         to->b + (size_t)n * deep->b_bytes);
+        }
+        finish_row(job, at, i, to->sums, deep->cols);
+    }
+}
+
+/* A tile's rows meet all blocks of the summed dimension before they leave the cache, rounded. */
+static void run_to_c16(const product_job *job, piece *at, const panels *to, int64_t end_col) {
+    const deep_block deep = deep_block_of(job);
+    const int64_t    end_row = at->end_row;
+    const int64_t    first_col = at->col;
+    for (; at->row < end_row; at->row += deep.rows) {
+        at->end_row = min_i64(at->row + deep.rows, end_row);
+        for (int64_t n = 0; n < deep.n_blocks && !deep.is_too_deep; n++) {
+            set_depth(job, at, n);
+            pack_a(job, at, to->a + (size_t)n * deep.a_bytes);
+        }
+        for (at->col = first_col; at->col < end_col; at->col += deep.cols) {
+            at->end_col = min_i64(at->col + deep.cols, end_col);
+            for (int64_t n = 0; n < deep.n_blocks && !deep.is_too_deep; n++) {
+                set_depth(job, at, n);
+                pack_b(job, at, to->b + (size_t)n * deep.b_bytes);
+            }
+            multiply_deep(job, at, to, &deep);
         }
     }
 }
@@ -137,26 +265,18 @@ static void multiply(const product_job *job, const piece *at, const unsigned cha
 static void piece_task(void *context, int64_t task, int32_t thread) {
     const product_job *const   job = context;
     const bt_nn_product *const p = job->p;
-    const int64_t              block = block_cols(job->kern);
-    unsigned char *const       a_panels = job->nn->panels + (size_t)thread * job->nn->panel_bytes;
-    unsigned char *const       b_panels =
-        a_panels + panels_bytes(job->kern, MAX_PIECE_ROWS, job->kern->depth);
-    const int64_t first_col = task / job->n_row_pieces * job->cols;
-    const int64_t end_col = min_i64(first_col + job->cols, p->N);
-    piece         at = {.row = task % job->n_row_pieces * job->rows, .thread = thread};
-    at.end_row = min_i64(at.row + job->rows, p->M);
+    const panels               to = panels_of(job, thread);
+    const int64_t              row = task % job->n_row_pieces * job->rows;
+    const int64_t              col = task / job->n_row_pieces * job->cols;
+    piece                      at = {
+                             .row = row, .end_row = min_i64(row + job->rows, p->M), .col = col, .thread = thread};
     if (job->kern->start != NULL) {
         job->kern->start();
     }
-    for (at.d = 0; at.d < p->K; at.d += job->depth) {
-        at.depth = min_i64(job->depth, p->K - at.d);
-        at.is_last = at.d + at.depth == p->K;
-        pack_a(job, &at, a_panels);
-        for (at.col = first_col; at.col < end_col; at.col += block) {
-            at.end_col = min_i64(at.col + block, end_col);
-            pack_b(job, &at, b_panels);
-            multiply(job, &at, a_panels, b_panels);
-        }
+    if (p->c16 != NULL) {
+        run_to_c16(job, &at, &to, min_i64(col + job->cols, p->N));
+    } else {
+        run_to_c(job, &at, &to, min_i64(col + job->cols, p->N));
     }
     if (job->kern->stop != NULL) {
         job->kern->stop();
@@ -200,15 +320,23 @@ static void cut_pieces(product_job *job) {
 /* Rows that lie whole pages apart all fall into the same few lines of the first cache, where they
  * drive each other out before a line is used up: those are packed. */
 static bool can_stay_in_place(const bt_nn_product *p, const bt_kern_product *kern) {
-    return kern->tile_in_place != NULL && p->trans_a != BT_KERN_T &&
-           p->ld_a * (int64_t)sizeof *p->a % CACHE_WAY_BYTES != 0;
+    const int64_t element_bytes = p->a16 != NULL ? sizeof *p->a16 : sizeof *p->a;
+    const bool    has_kernel = p->a16 != NULL
+                                   ? kern->tile_in_place16 != NULL && p->K % kern->depth_step == 0
+                                   : kern->tile_in_place != NULL;
+    return has_kernel && p->trans_a != BT_KERN_T && p->ld_a * element_bytes % CACHE_WAY_BYTES != 0;
 }
 
 static void run_pieces(bt_nn *nn, const bt_nn_product *p) {
-    const int64_t max_depth = nn->product->depth;
-    product_job   job = {
-          .nn = nn, .kern = nn->product, .p = p, .depth = ceil_div(p->K, ceil_div(p->K, max_depth))};
-    BT_ASSERT(nn->panel_bytes >= bt_nn_product_scratch_bytes(nn->product));
+    const bt_kern_product *const kern = nn->product;
+    const int64_t                depth = ceil_div(p->K, ceil_div(p->K, kern->depth));
+    product_job                  job = {.nn = nn,
+                                        .kern = kern,
+                                        .p = p,
+                                        .depth = ceil_div(depth, kern->depth_step) * kern->depth_step};
+    BT_ASSERT(nn->panel_bytes >= bt_nn_product_scratch_bytes(kern));
+    BT_ASSERT((p->a16 == NULL && p->b16 == NULL) || kern->pack_a16 != NULL);
+    BT_ASSERT(p->c16 == NULL || !p->accumulate);
     job.in_place = can_stay_in_place(p, nn->product);
     cut_pieces(&job);
     bt_pool_run(nn->pool, job.n_row_pieces * job.n_col_pieces, piece_task, &job);
@@ -222,11 +350,12 @@ typedef struct epilogue_job {
 static void epilogue_task(void *context, int64_t task, int32_t thread) {
     const epilogue_job *const job = context;
     const int64_t             first = nn_chunk_first(&job->chunks, task);
-    job->p->epilogue(job->p->context, thread, first, nn_chunk_end(&job->chunks, task) - first, 0,
-                     job->p->N);
+    job->p->epilogue(job->p->context, thread, job->p->c + first * job->p->ld_c, job->p->ld_c, first,
+                     nn_chunk_end(&job->chunks, task) - first, 0, job->p->N);
 }
 
 static void run_blas(bt_nn *nn, const bt_nn_product *p) {
+    BT_ASSERT(p->a16 == NULL && p->b16 == NULL && p->c16 == NULL);
     bt_kern_gemm(p->c, p->ld_c, p->trans_a, p->a, p->ld_a, p->trans_b, p->b, p->ld_b, p->M, p->N,
                  p->K, p->alpha, p->accumulate ? 1 : 0);
     if (p->epilogue != NULL) {

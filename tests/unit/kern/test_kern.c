@@ -6,6 +6,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "bt/base/bf16.h"
 #include "bt/base/rng.h"
 #include "kern_test_data.h"
 
@@ -45,6 +46,34 @@ static void vectors_match(const bt_kern *kern) {
         check_vectors(kern, data_sizes[i], 0);
         check_vectors(kern, data_sizes[i], 3);
     }
+}
+
+static void bf16_is_the_upper_half(const bt_kern *kern) {
+    static const float edges[] = {0,           -0.0F,           1,         0x1.01p0F, 0x1.03p0F,
+                                  -0x1.01p0F,  0x1.010002p0F,   NAN,       INFINITY,  -INFINITY,
+                                  0x1.fffep9F, 0x1.fffffep127F, 0x1p-126F, 3.3e38F,   -7};
+    uint16_t           got[80];
+    float              wide[80];
+    for (size_t n = 0; n < 70; n++) {
+        data_fill(&a, n, 1, 5, 2);
+        for (size_t i = 0; i < n && i < BT_ARRAY_LEN(edges); i++) {
+            a.f[n - 1 - i] = edges[i];
+        }
+        memset(got, 0x5A, sizeof got);
+        kern->to_bf16(got, a.f, (int64_t)n);
+        kern->from_bf16(wide, got, (int64_t)n);
+        assert_int_equal(got[n], 0x5A5A);
+        for (size_t i = 0; i < n; i++) {
+            const float back = bt_bf16_widen(got[i]);
+            assert_int_equal(got[i], bt_bf16_round(a.f[i]));
+            assert_memory_equal(&back, wide + i, sizeof back);
+            assert_true(isnan(a.f[i]) ? isnan(back)
+                                      : fabsf(a.f[i]) > 0x1.ff0p127F ||
+                                            fabsf(back - a.f[i]) <= fabsf(a.f[i]) * 0x1p-8F);
+        }
+    }
+    assert_int_equal(bt_bf16_round(0x1.01p0F), 0x3F80); /* ties to even */
+    assert_int_equal(bt_bf16_round(0x1.03p0F), 0x3F82);
 }
 
 static void sum_sq_shows_nonfinite(const bt_kern *kern) {
@@ -493,6 +522,7 @@ static void test_selection(void **state) {
         for_each_isa(name);                                                                        \
     }
 ISA_TEST(vectors_match)
+ISA_TEST(bf16_is_the_upper_half)
 ISA_TEST(sum_sq_shows_nonfinite)
 ISA_TEST(masks_are_equal_bits)
 ISA_TEST(activations_match)
@@ -511,6 +541,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_selection),
         cmocka_unit_test(test_vectors_match),
+        cmocka_unit_test(test_bf16_is_the_upper_half),
         cmocka_unit_test(test_sum_sq_shows_nonfinite),
         cmocka_unit_test(test_masks_are_equal_bits),
         cmocka_unit_test(test_activations_match),

@@ -2,21 +2,24 @@
  *
  * Large matrix products against the plain triple loop: every instruction set, precision and BLAS,
  * transposes, sizes around the tiles and the blocks, gaps between rows that must stay as they are,
- * C added to or not; the epilogue sees each element once; the bits are the same for one and three
- * threads. */
+ * C added to or not; the epilogue sees each element once, and what it makes of it is what C gets.
+ * Factors and results of bfloat16 give the bits that rounding them gives; the bits are the same for
+ * one and three threads. */
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
 
+#include "bt/base/bf16.h"
 #include "bt/base/pool.h"
 #include "bt/nn.h"
 #include "test_random.h"
 #include "test_support.h"
 
-enum { MAX_FLOATS = 1 << 22, GAP = 3, SEED_A = 1, SEED_B = 2, SEED_C = 3 };
+enum { MAX_FLOATS = 1 << 22, MAX_C = 1 << 17, GAP = 3, SEED_A = 1, SEED_B = 2, SEED_C = 3 };
 
 static float         a[MAX_FLOATS], b[MAX_FLOATS], factor_a[MAX_FLOATS], factor_b[MAX_FLOATS];
 static float         c[MAX_FLOATS], want[MAX_FLOATS], again[MAX_FLOATS];
+static uint16_t      a16[MAX_FLOATS], b16[MAX_FLOATS], c16[MAX_C], again16[MAX_C];
 static unsigned char panels[3][1 << 23];
 static int           seen[MAX_FLOATS];
 
@@ -25,22 +28,27 @@ static const char *const isas[] = {"ref", "avx2", "avx512"};
 typedef struct shape {
     int64_t     M, N, K;
     const char *why;
+    int64_t     gap_a; /* between rows of A; 0: 1 */
 } shape;
 
 static const shape shapes[] = {
-    {1, 1, 1, "one element"},
-    {14, 32, 8, "one tile of AVX-512"},
-    {6, 16, 9, "one tile of AVX2, odd depth"},
-    {13, 31, 7, "just below a tile"},
-    {15, 33, 17, "just above a tile"},
-    {29, 2, 65, "two classes"},
-    {2, 61, 255, "two rows, just below a block"},
-    {31, 47, 256, "a block of AVX2"},
-    {31, 47, 385, "just above a block of AVX-512"},
-    {97, 1031, 23, "several pieces of columns"},
-    {2017, 33, 3, "one row more than a piece has"},
-    {121, 101, 801, "several blocks and pieces"},
-    {31, 47, 1024 - GAP, "rows a page apart, which are packed"},
+    {1, 1, 1, "one element", 0},
+    {14, 32, 8, "one tile of AVX-512", 0},
+    {6, 16, 9, "one tile of AVX2, odd depth", 0},
+    {13, 31, 7, "just below a tile", 0},
+    {15, 33, 17, "just above a tile", 0},
+    {29, 2, 65, "two classes", 0},
+    {2, 61, 255, "two rows, just below a block", 0},
+    {31, 47, 256, "a block of AVX2", 0},
+    {31, 47, 385, "just above a block of AVX-512", 0},
+    {97, 1031, 23, "several pieces of columns", 0},
+    {2017, 33, 3, "one row more than a piece has", 0},
+    {31, 47, 1024 - GAP, "rows a page apart, which are packed", GAP},
+    {31, 47, 2048 - 32, "rows of bfloat16 a page apart", 32},
+    {45, 70, 544, "whole depths, of which each block is filled up", 0},
+    {67, 65, 64, "whole depths, read in place", 0},
+    {3, 5, 20001, "too deep for panels of all of it", 0},
+    {121, 101, 801, "several blocks and pieces", 0},
 };
 
 static void fill(float *x, int64_t n, uint64_t seed) {
@@ -50,15 +58,38 @@ static void fill(float *x, int64_t n, uint64_t seed) {
     }
 }
 
-static void see(void *context, int32_t thread, int64_t row, int64_t n_rows, int64_t col,
-                int64_t n_cols) {
+/* Doubles, which is exact. */
+static void see(void *context, int32_t thread, float *out, int64_t ld_out, int64_t row,
+                int64_t n_rows, int64_t col, int64_t n_cols) {
     (void)thread;
     const bt_nn_product *const p = context;
-    for (int64_t i = row; i < row + n_rows; i++) {
-        for (int64_t j = col; j < col + n_cols; j++) {
-            seen[i * p->N + j]++;
+    for (int64_t i = 0; i < n_rows; i++) {
+        for (int64_t j = 0; j < n_cols; j++) {
+            out[i * ld_out + j] *= 2;
+            seen[(row + i) * p->N + col + j]++;
         }
     }
+}
+
+static void check_seen(const bt_nn_product *p) {
+    for (int64_t i = 0; i < p->M * p->N; i++) {
+        assert_int_equal(seen[i], 1);
+    }
+    memset(seen, 0, (size_t)(p->M * p->N) * sizeof *seen);
+}
+
+static int64_t gap_of(const shape *s) {
+    return s->gap_a > 0 ? s->gap_a : 1;
+}
+
+/* The same numbers each time. */
+static void fill_c(float *x, int64_t n) {
+    static float numbers[MAX_C];
+    if (numbers[0] == 0) {
+        fill(numbers, MAX_C, SEED_C);
+    }
+    assert_true(n <= MAX_C);
+    memcpy(x, numbers, (size_t)n * sizeof *x);
 }
 
 static bt_nn_product make_product(const shape *s, int variant) {
@@ -68,7 +99,7 @@ static bt_nn_product make_product(const shape *s, int variant) {
                            .a = a,
                            .b = b,
                            .ld_c = s->N + GAP,
-                           .ld_a = (ta ? s->M : s->K) + 1,
+                           .ld_a = (ta ? s->M : s->K) + gap_of(s),
                            .ld_b = (tb ? s->K : s->N) + 2,
                            .trans_a = ta ? BT_KERN_T : BT_KERN_N,
                            .trans_b = tb ? BT_KERN_T : BT_KERN_N,
@@ -96,6 +127,41 @@ static float rounded(float x, bt_precision precision) {
     return is_infinite ? copysignf(INFINITY, x) : (float)near;
 }
 
+/* p, which gave c, with the factors and the result in bfloat16, each by itself and all of them. */
+static void check_typed(bt_nn *nn, bt_nn_product p, const char *what) {
+    const int64_t  n_c = p.M * p.ld_c;
+    bt_pool *const pool = nn->pool;
+    nn->pool = NULL;
+    for (int typed = 1; typed < 8; typed++) {
+        p.a16 = (typed & 1) != 0 ? a16 : NULL;
+        p.b16 = (typed & 2) != 0 ? b16 : NULL;
+        p.a = p.a16 == NULL ? a : NULL;
+        p.b = p.b16 == NULL ? b : NULL;
+        if ((typed & 4) == 0) {
+            p.c = again;
+            fill_c(again, n_c);
+            bt_nn_product_run(nn, &p);
+            assert_memory_equal(again, c, (size_t)n_c * sizeof *c);
+        } else if (!p.accumulate) {
+            p.c = NULL;
+            p.c16 = c16;
+            memset(c16, 0xFF, (size_t)n_c * sizeof *c16);
+            bt_nn_product_run(nn, &p);
+            for (int64_t i = 0; i < n_c; i++) {
+                const bool there = i % p.ld_c < p.N;
+                if (c16[i] != (there ? bt_bf16_round(c[i]) : 0xFFFF)) {
+                    fail_msg("%s, typed %d: element %d is %g, not %g", what, typed, (int)i,
+                             (double)bt_bf16_widen(c16[i]), (double)c[i]);
+                }
+            }
+        } else {
+            continue;
+        }
+        check_seen(&p);
+    }
+    nn->pool = pool;
+}
+
 static void check_product(bt_nn *nn, const shape *s, int variant) {
     bt_nn_product p = make_product(s, variant);
     const int64_t n_c = s->M * p.ld_c;
@@ -104,28 +170,38 @@ static void check_product(bt_nn *nn, const shape *s, int variant) {
                    nn->product == NULL ? "BLAS" : nn->product->name);
     p.epilogue = see;
     p.context = &p;
-    fill(c, n_c, SEED_C);
+    fill_c(c, n_c);
     memcpy(want, c, (size_t)n_c * sizeof *c);
     memset(seen, 0, (size_t)(s->M * s->N) * sizeof *seen);
     bt_nn_product_run(nn, &p);
     bt_kern_gemm__ref(want, p.ld_c, p.trans_a, factor_a, p.ld_a, p.trans_b, factor_b, p.ld_b, p.M,
                       p.N, p.K, p.alpha, p.accumulate ? 1 : 0);
-    test_close_f32(c, want, (size_t)n_c, 4e-6 * sqrt((double)s->K), 1e-6, what);
-    for (int64_t i = 0; i < s->M * s->N; i++) {
-        assert_int_equal(seen[i], 1);
+    for (int64_t i = 0; i < s->M; i++) {
+        for (int64_t j = 0; j < s->N; j++) {
+            want[i * p.ld_c + j] *= 2;
+        }
+    }
+    test_close_f32(c, want, (size_t)n_c, 8e-6 * sqrt((double)s->K), 1e-6, what);
+    check_seen(&p);
+    if (nn->product != NULL && nn->product->pack_a16 != NULL) {
+        check_typed(nn, p, what);
     }
 }
 
 static void fill_factors(const shape *s, bt_precision precision) {
-    const int64_t n_a = (s->M + 2) * (s->K + 2);
+    const int64_t gap_a = gap_of(s);
+    const int64_t n_a = (s->M + gap_a) * (s->K + gap_a);
     const int64_t n_b = (s->N + 2) * (s->K + 2);
+    assert_true(n_a <= MAX_FLOATS && n_b <= MAX_FLOATS);
     fill(a, n_a, SEED_A);
     fill(b, n_b, SEED_B);
     for (int64_t i = 0; i < n_a; i++) {
         factor_a[i] = rounded(a[i], precision);
+        a16[i] = bt_bf16_round(a[i]);
     }
     for (int64_t i = 0; i < n_b; i++) {
         factor_b[i] = rounded(b[i], precision);
+        b16[i] = bt_bf16_round(b[i]);
     }
 }
 
@@ -212,17 +288,34 @@ static void test_float16_at_its_edges(void **state) {
     }
 }
 
-static void check_bits(bt_nn *nn, bt_pool *pool, const shape *s) {
-    const bt_nn_product p = make_product(s, 0);
+static void check_bits16(bt_nn *nn, bt_pool *pool, bt_nn_product p) {
+    const size_t n_bytes = (size_t)(p.M * p.ld_c) * sizeof *c16;
+    p.a16 = a16;
+    p.b16 = b16;
+    p.c16 = c16;
+    memset(c16, 0, n_bytes);
+    nn->pool = NULL;
+    bt_nn_product_run(nn, &p);
+    memcpy(again16, c16, n_bytes);
+    nn->pool = pool;
+    bt_nn_product_run(nn, &p);
+    assert_memory_equal(c16, again16, n_bytes);
+}
+
+static void check_bits(bt_nn *nn, bt_pool *pool, const shape *s, int variant) {
+    const bt_nn_product p = make_product(s, variant);
     const size_t        n_bytes = (size_t)(s->M * p.ld_c) * sizeof *c;
-    fill(c, s->M * p.ld_c, SEED_C);
+    fill_c(c, s->M * p.ld_c);
     nn->pool = NULL;
     bt_nn_product_run(nn, &p);
     memcpy(again, c, n_bytes);
-    fill(c, s->M * p.ld_c, SEED_C);
+    fill_c(c, s->M * p.ld_c);
     nn->pool = pool;
     bt_nn_product_run(nn, &p);
     assert_memory_equal(c, again, n_bytes);
+    if (nn->product->pack_a16 != NULL) {
+        check_bits16(nn, pool, p);
+    }
 }
 
 /* BLAS promises nothing of the kind. */
@@ -243,8 +336,18 @@ static void test_bits_do_not_depend_on_threads(void **state) {
                         .product = &kern.products[p],
                         .panels = panels[0],
                         .panel_bytes = sizeof panels[0]};
-            if (nn.product->rows > 0) {
-                check_bits(&nn, pool, &s);
+            for (int variant = 0; variant < 4 && nn.product->rows > 0; variant++) {
+                check_bits(&nn, pool, &s, variant);
+            }
+        }
+        bt_kern_product bf16;
+        for (int v = 0; bt_kern_bf16_variant(&kern, v, &bf16); v++) {
+            bt_nn nn = {.kern = &kern,
+                        .product = &bf16,
+                        .panels = panels[0],
+                        .panel_bytes = sizeof panels[0]};
+            for (int variant = 0; variant < 4; variant++) {
+                check_bits(&nn, pool, &s, variant);
             }
         }
         bt_pool_free(pool);
