@@ -57,9 +57,10 @@ typedef struct bt_exec_config {
 
 /* Seconds of one step, for the benchmark and metrics. forward + backward + optimizer is all of it;
  * products (the large ones) and attention are shares of forward + backward. exchange, beside
- * them: waiting for other processes. */
+ * them: waiting for other processes. serial: what of all of it no number of threads makes shorter
+ * (of training steps on the processor; 0 where a BLAS has threads of its own). */
 typedef struct bt_exec_times {
-    double forward, backward, optimizer, products, attention, exchange;
+    double forward, backward, optimizer, products, attention, exchange, serial;
     double product_flops; /* a multiplication and an addition are two */
 } bt_exec_times;
 

@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The thread pool. Workers sleep on a condition variable after a short spin; tasks are taken from
- * an atomic counter. The caller works too, so a pool of one thread starts no thread at all. */
+ * The thread pool. Workers sleep on a condition variable after a short spin. The tasks of a job are
+ * divided into as many ranges as there are threads: a thread takes those of its own range, then
+ * what others have left of theirs. So a thread meets the same part of a buffer in each job, which
+ * is then in its caches and in the memory beside it, and no thread waits for another one's tasks.
+ * The caller works too, so a pool of one thread starts no thread at all. */
 #define _GNU_SOURCE
 #include <fcntl.h>
 #include <inttypes.h>
@@ -16,8 +19,9 @@
 #include "bt/base/alloc.h"
 #include "bt/base/fp.h"
 #include "bt/base/pool.h"
+#include "bt/base/time.h"
 
-enum { MAX_THREADS = 1024, SPINS = 2000 };
+enum { MAX_THREADS = 1024, SPINS = 2000, CACHE_LINE = 64 };
 
 typedef struct worker {
     bt_pool  *pool;
@@ -25,29 +29,43 @@ typedef struct worker {
     int32_t   index;
 } worker;
 
+/* Tasks of a job; each on cache lines of its own, since one thread takes most of them. */
+typedef struct task_range {
+    _Alignas(CACHE_LINE) atomic_int_fast64_t next;
+    int64_t end;
+} task_range;
+
 struct bt_pool {
-    int32_t             n_threads;
-    int32_t             n_started;
-    worker             *workers; /* owned; [n_threads], 0 is the caller and has no thread */
-    pthread_mutex_t     lock;
-    pthread_cond_t      wake;
-    atomic_uint         generation; /* a new job: +1 */
-    atomic_bool         quit;
-    bt_pool_fn          fn;
-    void               *context;
-    bt_fp_state         fp; /* the caller's */
-    int64_t             n_tasks;
-    atomic_int_fast64_t next_task;
-    atomic_int          n_busy; /* workers still inside the job */
+    int32_t         n_threads;
+    int32_t         n_started;
+    worker         *workers; /* owned; [n_threads], 0 is the caller and has no thread */
+    pthread_mutex_t lock;
+    pthread_cond_t  wake;
+    atomic_uint     generation; /* a new job: +1 */
+    atomic_bool     quit;
+    bt_pool_fn      fn;
+    void           *context;
+    bt_fp_state     fp;     /* the caller's */
+    task_range     *ranges; /* owned; [n_threads] */
+    atomic_int      n_busy; /* workers still inside the job */
+    bt_pool_spent   spent;
 };
 
-static void run_tasks(bt_pool *pool, int32_t thread) {
-    for (;;) {
-        const int64_t task = atomic_fetch_add(&pool->next_task, 1);
-        if (task >= pool->n_tasks) {
-            return;
+static void run_range(bt_pool *pool, task_range *range, int32_t thread) {
+    while (atomic_load_explicit(&range->next, memory_order_relaxed) < range->end) {
+        const int64_t task = atomic_fetch_add(&range->next, 1);
+        if (task < range->end) {
+            pool->fn(pool->context, task, thread);
         }
-        pool->fn(pool->context, task, thread);
+    }
+}
+
+static void run_tasks(bt_pool *pool, int32_t thread) {
+    for (int32_t i = thread; i < pool->n_threads; i++) {
+        run_range(pool, &pool->ranges[i], thread);
+    }
+    for (int32_t i = 0; i < thread; i++) {
+        run_range(pool, &pool->ranges[i], thread);
     }
 }
 
@@ -104,7 +122,8 @@ bt_status bt_pool_create(bt_pool **out, int32_t n_threads, bt_error *err) {
     pthread_mutex_init(&pool->lock, NULL);
     pthread_cond_init(&pool->wake, NULL);
     pool->workers = bt_calloc_array((size_t)n_threads, sizeof *pool->workers);
-    if (pool->workers == NULL) {
+    pool->ranges = bt_calloc_array((size_t)n_threads, sizeof *pool->ranges);
+    if (pool->workers == NULL || pool->ranges == NULL) {
         rc = BT_FAIL(err, BT_E_NOMEM, "out of memory for %" PRId32 " threads", n_threads);
         goto done;
     }
@@ -138,6 +157,7 @@ void bt_pool_free(bt_pool *pool) {
     pthread_cond_destroy(&pool->wake);
     pthread_mutex_destroy(&pool->lock);
     bt_free(pool->workers);
+    bt_free(pool->ranges);
     bt_free(pool);
 }
 
@@ -145,19 +165,22 @@ int32_t bt_pool_n_threads(const bt_pool *pool) {
     return pool == NULL ? 1 : pool->n_threads;
 }
 
-void bt_pool_run(bt_pool *pool, int64_t n_tasks, bt_pool_fn fn, void *context) {
-    if (pool == NULL || pool->n_threads == 1 || n_tasks <= 1) {
-        for (int64_t task = 0; task < n_tasks; task++) {
-            fn(context, task, 0);
-        }
-        return;
+static void run_undivided(int64_t n_tasks, bt_pool_fn fn, void *context) {
+    for (int64_t task = 0; task < n_tasks; task++) {
+        fn(context, task, 0);
     }
+}
+
+static void run_divided(bt_pool *pool, int64_t n_tasks, bt_pool_fn fn, void *context) {
+    const int32_t n = pool->n_threads;
     pool->fn = fn;
     pool->context = context;
     pool->fp = bt_fp_get();
-    pool->n_tasks = n_tasks;
-    atomic_store(&pool->next_task, 0);
-    atomic_store(&pool->n_busy, pool->n_threads - 1);
+    for (int32_t i = 0; i < n; i++) {
+        atomic_store_explicit(&pool->ranges[i].next, n_tasks * i / n, memory_order_relaxed);
+        pool->ranges[i].end = n_tasks * (i + 1) / n;
+    }
+    atomic_store(&pool->n_busy, n - 1);
     start_job(pool);
     run_tasks(pool, 0);
     /* The last tasks are short by design (fixed-size chunks): spin, then let others run. */
@@ -166,6 +189,41 @@ void bt_pool_run(bt_pool *pool, int64_t n_tasks, bt_pool_fn fn, void *context) {
             sched_yield();
         }
     }
+}
+
+/* A function of its own in a profile, too: what is not below it is serial (tests/budget). */
+__attribute__((noinline)) static void run_counted(bt_pool *pool, int64_t n_tasks, bt_pool_fn fn,
+                                                  void *context) {
+    const double start = bt_time_monotonic();
+    if (pool->n_threads == 1) {
+        for (int64_t task = 0; task < n_tasks; task++) {
+            fn(context, task, 0);
+        }
+    } else {
+        run_divided(pool, n_tasks, fn, context);
+    }
+    pool->spent.seconds += bt_time_monotonic() - start;
+    pool->spent.n_jobs++;
+}
+
+void bt_pool_run(bt_pool *pool, int64_t n_tasks, bt_pool_fn fn, void *context) {
+    if (pool == NULL || n_tasks <= 1) {
+        run_undivided(n_tasks, fn, context);
+    } else {
+        run_counted(pool, n_tasks, fn, context);
+    }
+}
+
+void bt_pool_run_cut(bt_pool *pool, int64_t n_tasks, bt_pool_fn fn, void *context) {
+    if (pool != NULL && pool->n_threads == 1) {
+        run_counted(pool, n_tasks, fn, context);
+    } else {
+        bt_pool_run(pool, n_tasks, fn, context);
+    }
+}
+
+bt_pool_spent bt_pool_get_spent(const bt_pool *pool) {
+    return pool == NULL ? (bt_pool_spent){.n_jobs = 0} : pool->spent;
 }
 
 /* The number that the file begins with, or cpu. No stream: that would ask for memory. */

@@ -19,6 +19,8 @@ enum {
     SMALL_CACHE_BYTES = 1 << 18,
     LARGE_CACHE_BYTES = 1 << 21,
     CACHE_WAY_BYTES = 1 << 12, /* of the first cache */
+    FEW_THREADS = 8,
+    MOST_ROUNDS = 4,
 };
 
 typedef struct product_job {
@@ -306,13 +308,22 @@ static void try_cut(product_job *job, int64_t n_row_pieces, int64_t n_col_pieces
     }
 }
 
+/* Few threads: every cut is looked at. Many would have more to look at than a product costs: for
+ * each number of columns the most rows that so many rounds of all threads have room for. */
 static void cut_pieces(product_job *job) {
     const int64_t n_threads = bt_pool_n_threads(job->nn->pool);
     const int64_t min_rows = ceil_div(job->p->M, MAX_PIECE_ROWS);
+    const int64_t most_cols = min_i64(2 * n_threads, ceil_div(job->p->N, job->kern->cols));
+    const int64_t a_panels = ceil_div(job->p->M, job->kern->rows);
+    const int64_t most_rows = min_i64(min_rows + 2 * n_threads, a_panels);
     int64_t       best = INT64_MAX;
-    for (int64_t n_cols = 1; n_cols <= 2 * n_threads; n_cols++) {
-        for (int64_t n_rows = min_rows; n_rows <= min_rows + 2 * n_threads; n_rows++) {
+    for (int64_t n_cols = 1; n_cols <= most_cols; n_cols++) {
+        for (int64_t n_rows = min_rows; n_threads <= FEW_THREADS && n_rows <= most_rows; n_rows++) {
             try_cut(job, n_rows, n_cols, &best);
+        }
+        for (int64_t round = 1; n_threads > FEW_THREADS && round <= MOST_ROUNDS; round++) {
+            const int64_t n_rows = min_i64(round * n_threads / n_cols, most_rows);
+            try_cut(job, n_rows > min_rows ? n_rows : min_rows, n_cols, &best);
         }
     }
 }
@@ -339,7 +350,7 @@ static void run_pieces(bt_nn *nn, const bt_nn_product *p) {
     BT_ASSERT(p->c16 == NULL || !p->accumulate);
     job.in_place = can_stay_in_place(p, nn->product);
     cut_pieces(&job);
-    bt_pool_run(nn->pool, job.n_row_pieces * job.n_col_pieces, piece_task, &job);
+    bt_pool_run_cut(nn->pool, job.n_row_pieces * job.n_col_pieces, piece_task, &job);
 }
 
 typedef struct epilogue_job {

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Threads: a pool runs tasks 0..n_tasks-1 of one job on n_threads threads, the caller's included;
- * which thread runs which task is not defined, so results must not depend on it. All of them run
+ * Threads: a pool runs tasks 0..n_tasks-1 of one job on n_threads threads, the caller's included.
+ * Thread i begins with the i-th of n_threads equal parts of them and helps others with theirs in
+ * the end, so which thread runs which task is not defined: results must not depend on it. All run
  * under the caller's floating-point control. Not reentrant: one caller at a time, no bt_pool_run
  * from inside a task. */
 #ifndef BT_BASE_POOL_H
@@ -17,7 +18,19 @@ void                  bt_pool_free(bt_pool *pool);
 int32_t               bt_pool_n_threads(const bt_pool *pool); /* 1 for NULL */
 void                  bt_pool_run(bt_pool *pool, int64_t n_tasks, bt_pool_fn fn,
                                   void *context); /* NULL pool: runs here */
-int32_t               bt_n_physical_cores(void);  /* >= 1; respects the affinity mask */
-int32_t               bt_n_machine_cores(void);   /* >= 1; all there are */
+/* The same for a job that was cut for this number of threads: one task of one thread would have
+ * been more of more. */
+void bt_pool_run_cut(bt_pool *pool, int64_t n_tasks, bt_pool_fn fn, void *context);
+
+/* The caller's time inside of jobs that can be divided (of two tasks or more, or cut for the pool)
+ * since the pool began; what it does besides is serial, however many threads there are. */
+typedef struct bt_pool_spent {
+    double  seconds;
+    int64_t n_jobs;
+} bt_pool_spent;
+bt_pool_spent bt_pool_get_spent(const bt_pool *pool); /* zeros for NULL */
+
+int32_t bt_n_physical_cores(void); /* >= 1; respects the affinity mask */
+int32_t bt_n_machine_cores(void);  /* >= 1; all there are */
 
 #endif

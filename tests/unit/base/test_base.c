@@ -357,9 +357,49 @@ static void test_pool_runs_each_task_once(void **state) {
             assert_int_equal(atomic_load(&c.visits[i]), 1);
         }
     }
+    assert_int_equal(bt_pool_get_spent(pool).n_jobs, 50);
+    assert_true(bt_pool_get_spent(pool).seconds > 0);
     bt_pool_free(pool);
+    assert_int_equal(bt_pool_get_spent(NULL).n_jobs, 0);
     assert_fails(bt_pool_create(&pool, 0, err), BT_E_CONFIG, "0 threads");
     assert_true(bt_n_physical_cores() >= 1);
+}
+
+enum { HOME_THREADS = 4, HOME_TASKS = 16, HOME_PART = HOME_TASKS / HOME_THREADS };
+
+typedef struct home_look {
+    atomic_int n_begun;
+    int32_t    by[HOME_TASKS];
+} home_look;
+
+/* The first task of a thread waits until all have one. */
+static void look_at_home(void *context, int64_t task, int32_t thread) {
+    home_look *const look = context;
+    atomic_fetch_add(&look->n_begun, 1);
+    while (atomic_load(&look->n_begun) < HOME_THREADS) {
+        sched_yield();
+    }
+    look->by[task] = thread;
+}
+
+/* So that a buffer's part stays with the caches and the memory of one thread. A job of one task is
+ * the caller's, and not counted among those that are divided. */
+static void test_pool_threads_begin_with_their_own_part(void **state) {
+    (void)state;
+    bt_pool *pool = NULL;
+    assert_ok(bt_pool_create(&pool, HOME_THREADS, err));
+    for (int round = 0; round < 20; round++) {
+        home_look look = {.n_begun = 0};
+        bt_pool_run(pool, HOME_TASKS, look_at_home, &look);
+        for (int32_t i = 0; i < HOME_THREADS; i++) {
+            assert_int_equal(look.by[(int64_t)i * HOME_PART], i);
+        }
+    }
+    home_look alone = {.n_begun = HOME_THREADS, .by = {-1}};
+    bt_pool_run(pool, 1, look_at_home, &alone);
+    assert_int_equal(alone.by[0], 0);
+    assert_int_equal(bt_pool_get_spent(pool).n_jobs, 20);
+    bt_pool_free(pool);
 }
 
 enum { FP_THREADS = 4 };
@@ -586,6 +626,7 @@ int main(void) {
         cmocka_unit_test(test_random_numbers_have_their_moments),
         cmocka_unit_test(test_permutation_is_a_bijection),
         cmocka_unit_test(test_pool_runs_each_task_once),
+        cmocka_unit_test(test_pool_threads_begin_with_their_own_part),
         cmocka_unit_test(test_pool_flushes_denormals_with_its_caller),
         cmocka_unit_test(test_arena_seldom_calls_the_heap),
     };
