@@ -36,8 +36,10 @@ typedef struct bt_metrics_config {
     int64_t            n_classes;      /* columns of the logits; 0: they are the scores of pairs */
     bool               bug_compatible; /* runtime.bug_compatible: with Model Garden's defects */
     bt_metric_unit     unit;
-    double             threshold; /* several labels: a class applies from this probability on */
-    bool               decides;   /* rows are kept for what is chosen on them (below) */
+    double             threshold;    /* several labels: a class applies from this probability on */
+    bool               decides;      /* rows are kept for what is chosen on them (below) */
+    bool               draws_curves; /* counts for bt_metrics_get_pr_curve, of classes of sequences,
+                                      * if they are not more than BT_METRIC_CURVES_MAX */
     int64_t n_bootstrap; /* samples for intervals: NAME_ci_low and NAME_ci_high of the metrics of a
                           * class a row that have them; 0: none */
     uint64_t           bootstrap_seed;
@@ -103,6 +105,23 @@ typedef struct bt_metrics_calibration {
 } bt_metrics_calibration;
 /* false: no metric of the set keeps probabilities. */
 bool bt_metrics_get_calibration(const bt_metrics *metrics, bt_metrics_calibration *out);
+
+/* True positives, false positives, true negatives, false negatives, precision and recall of class c
+ * against all others, where it is found from probability i/(BT_METRIC_THRESHOLDS-1) on: the numbers
+ * that TensorBoard's pr_curve summary computes of the same float32 probabilities. false: the set
+ * was not made to count for it (draws_curves), there are no rows, or there is NaN among them. */
+enum { BT_METRIC_THRESHOLDS = 101, BT_METRIC_CURVE_FIGURES = 6, BT_METRIC_CURVES_MAX = 10 };
+bool bt_metrics_get_pr_curve(const bt_metrics *metrics, int64_t c,
+                             float out[BT_METRIC_CURVE_FIGURES * BT_METRIC_THRESHOLDS]);
+
+/* Whether any number of classes applies to a row, so that the second of two is not all but the
+ * first.
+ */
+bool bt_metrics_has_label_sets(const bt_metrics *metrics);
+
+/* How class c is called within names of metrics: "f1/" and this. names: [n], or NULL: numbers. */
+void bt_metrics_call_class(const char *const *names, int64_t n, int64_t c,
+                           char out[BT_METRIC_NAME_MAX]);
 
 /* What is chosen on the rows of an evaluation. The set decides (bt_metrics_config). */
 

@@ -73,8 +73,9 @@ static const conf_key trainer_keys[] = {
         "rows of the evaluation whose texts the report shows (0 = no text of the data in it)"),
     KEY("steps_per_loop", T_INT, 0, "1000", RULE_GE1, "steps between two reports"),
     KEY("summary_extras", T_BOOL, EXT, "true", RULE_NONE,
-        "TensorBoard's files hold gradient norm, throughput, the wait for input, the run's "
-        "parameters and its configuration as well"),
+        "TensorBoard's files hold gradient norm, throughput, the wait for input, curves of "
+        "precision "
+        "and recall, the confusion matrix, the run's parameters and its configuration as well"),
     KEY_IGNORED(
         "summary_interval", T_INT, QUIET, "1000", RULE_GE1,
         "steps between summaries; a multiple of steps_per_loop",

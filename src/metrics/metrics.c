@@ -30,6 +30,8 @@ static const metric_part *const parts[N_PARTS] = {
     [PART_KEPT_SETS] = &metric_part_kept_sets,
     [PART_SETS] = &metric_part_sets,
     [PART_ERRORS] = &metric_part_errors,
+    [PART_BUCKETS] = &metric_part_buckets,
+    [PART_SET_BUCKETS] = &metric_part_set_buckets,
 };
 
 static bool has_part(const bt_metrics *metrics, size_t id) {

@@ -96,6 +96,7 @@ bt_status metric_choose_rows(bt_metrics *metrics, const bt_metrics_config *confi
         metrics->parts |= row->parts;
     }
     metrics->parts |= config->n_bootstrap > 0 ? PART_BIT(PART_KEPT) : 0;
+    metrics->parts |= config->draws_curves ? metric_curve_parts(config) : 0;
     if (config->decides) {
         metrics->parts |=
             config->unit == BT_METRIC_OF_LABEL_SETS
@@ -152,6 +153,12 @@ static void call_class(const class_names *all, int64_t c, char out[CLASS_TEXT_MA
     if (!is_own) {
         (void)snprintf(out, CLASS_TEXT_MAX, "%s%" PRId64, all->names != NULL ? "number/" : "", c);
     }
+}
+
+void bt_metrics_call_class(const char *const *names, int64_t n, int64_t c,
+                           char out[BT_METRIC_NAME_MAX]) {
+    const class_names all = {names, n, 0};
+    call_class(&all, c, out);
 }
 
 /* By the name that the user wrote, or the one that we write; -1: none. */

@@ -29,6 +29,8 @@ typedef enum metric_part_id {
     PART_KEPT_SETS,   /* the same of several labels a row */
     PART_SETS,        /* rows of several labels, each as a whole (metrics_sets.c) */
     PART_ERRORS,      /* absolute errors of scores (metrics_errors.c) */
+    PART_BUCKETS,     /* rows by probability, each class by itself (metrics_pr.c) */
+    PART_SET_BUCKETS, /* the same of several labels a row */
     N_PARTS
 } metric_part_id;
 
@@ -62,6 +64,8 @@ extern const metric_part metric_part_kept;
 extern const metric_part metric_part_kept_sets;
 extern const metric_part metric_part_sets;
 extern const metric_part metric_part_errors;
+extern const metric_part metric_part_buckets;
+extern const metric_part metric_part_set_buckets;
 
 /* Rows. */
 
@@ -225,6 +229,9 @@ double metric_average_precision_averaged(const bt_metrics *metrics, const metric
 double metric_roc_auc_of_class(const bt_metrics *metrics, const metric_row *row, int64_t c);
 double metric_average_precision_of_class(const bt_metrics *metrics, const metric_row *row,
                                          int64_t c);
+
+/* metrics_pr.c: which part counts for curves; 0: there are none of such a set. */
+uint32_t metric_curve_parts(const bt_metrics_config *config);
 
 /* metrics_sets.c, metrics_scores.c, metrics_errors.c */
 double metric_of_samples(const bt_metrics *metrics, const metric_row *row);

@@ -148,7 +148,8 @@ static bt_status record_evaluation(train_run *run, const pass_sums *sums, double
         return BT_OK;
     }
     BT_TRY(report_evaluation(run, &values, err));
-    return run_log_record(run->log, RECORD_VALIDATION, run->step, &values, &extra, err);
+    const run_figures seen = {.metrics = run->validation_metrics, .labels = &run->plan.labels};
+    return run_log_record(run->log, RECORD_VALIDATION, run->step, &values, &extra, &seen, err);
 }
 
 static bt_status sum_up(train_run *run, pass_sums *sums, bt_error *err) {

@@ -44,7 +44,9 @@ static bt_status goes(const record_cut *cut, const line_span *line, int64_t *n_c
     }
     const bool is_behind =
         r.step > cut->last_step ||
-        (cut->without_final && r.step == cut->last_step && r.kind == RECORD_FINAL);
+        (r.step == cut->last_step &&
+         ((cut->without_final && r.kind == RECORD_FINAL) ||
+          (cut->without_evaluation && r.kind == RECORD_VALIDATION && r.from_training)));
     *does = is_behind && (cut->round < 0 || r.round == cut->round);
     *n_cut += *does ? 1 : 0;
     return BT_OK;
@@ -217,6 +219,13 @@ static bt_status cut_and_open(run_records *r, const record_cut *cut, int64_t *n_
 bt_status records_rewind(run_records *r, int64_t last_step, int64_t *n_cut, bt_error *err) {
     const record_cut cut = {.last_step = last_step, .round = r->round};
     return cut_and_open(r, &cut, n_cut, err);
+}
+
+bt_status records_void_evaluation(run_records *r, int64_t step, bt_error *err) {
+    const record_cut cut = {
+        .last_step = step, .round = r->round, .without_final = true, .without_evaluation = true};
+    int64_t n_cut = 0;
+    return cut_and_open(r, &cut, &n_cut, err);
 }
 
 static bt_status append_line(run_records *r, const bt_str *line, bt_error *err) {

@@ -17,6 +17,8 @@ BT_MUST_USE bt_status records_create(const char *model_dir, const char *mode, in
  * torn; then the file is open. Again when the run goes back to an earlier step. */
 BT_MUST_USE bt_status records_rewind(run_records *r, int64_t last_step, int64_t *n_cut,
                                      bt_error *err);
+/* The training's evaluation of the last step will be made again: its record goes, and the end. */
+BT_MUST_USE bt_status records_void_evaluation(run_records *r, int64_t step, bt_error *err);
 /* Of an evaluation that no training made: is the same one there already? */
 BT_MUST_USE bt_status records_have(const run_records *r, record_kind kind, int64_t step,
                                    const bt_train_values *values, bool *have, bt_error *err);
@@ -39,11 +41,13 @@ BT_MUST_USE bt_status records_recall(const char *model_dir, int64_t round, recor
                                      bt_error *err);
 
 /* What is after these, for tests. Which records go: those after last_step, and the end of a run
- * at last_step where that is asked; only of this round, unless it is -1. */
+ * or the training's evaluation at last_step where that is asked; only of this round, unless it is
+ * -1. */
 typedef struct record_cut {
     int64_t last_step;
     int64_t round;
     bool    without_final;
+    bool    without_evaluation;
 } record_cut;
 /* Takes them out, and what is torn, so that the file is whole at any moment. *n_cut: how many. */
 BT_MUST_USE bt_status records_cut(const char *path, const record_cut *cut, int64_t *n_cut,

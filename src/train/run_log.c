@@ -155,8 +155,10 @@ static bt_status drop_orphaned_events(const run_log *log, event_folder *folder, 
     return bt_events_close(writer, err);
 }
 
+/* Figures come first: where all scalars of an evaluation are, its figures are too. */
 static bt_status write_events(run_log *log, event_folder *folder, int64_t step,
-                              const bt_train_values *values, bt_error *err) {
+                              const bt_train_values *values, const run_figures *seen,
+                              bt_error *err) {
     if (!log->event_files) {
         return BT_OK;
     }
@@ -167,6 +169,9 @@ static bt_status write_events(run_log *log, event_folder *folder, int64_t step,
         if (folder->restart >= 0) {
             BT_TRY(bt_events_restart(folder->writer, folder->restart, err));
         }
+    }
+    if (seen != NULL && log->event_extras) {
+        BT_TRY(run_figures_write(seen, folder->writer, step, err));
     }
     for (size_t i = 0; i < values->n; i++) {
         const bt_metric_value *const v = &values->items[i];
@@ -221,7 +226,7 @@ static void log_line(const run_log *log, bool is_train, int64_t step, const bt_t
 
 bt_status run_log_record(run_log *log, record_kind kind, int64_t step,
                          const bt_train_values *values, const bt_train_values *extra,
-                         bt_error *err) {
+                         const run_figures *seen, bt_error *err) {
     const bool is_train = kind == RECORD_TRAIN;
     bool       is_there = false;
     log_line(log, is_train, step, values, extra);
@@ -230,7 +235,7 @@ bt_status run_log_record(run_log *log, record_kind kind, int64_t step,
     if (is_there) {
         return BT_OK;
     }
-    BT_TRY(write_events(log, is_train ? &log->train : &log->validation, step, values, err));
+    BT_TRY(write_events(log, is_train ? &log->train : &log->validation, step, values, seen, err));
     if (is_train && log->event_files && log->event_extras) {
         BT_TRY(write_extras(&log->train, step, extra, err));
     }
@@ -244,12 +249,20 @@ bt_status run_log_void_evaluation(run_log *log, int64_t step, bt_error *err) {
 }
 
 bt_status run_log_mend_evaluation(run_log *log, int64_t step, const bt_train_values *recorded,
-                                  bt_error *err) {
+                                  bool *is_whole, bt_error *err) {
+    *is_whole = true;
     if (!log->event_files || log->validation.n_last >= (int64_t)recorded->n) {
         return BT_OK;
     }
     BT_TRY(run_log_void_evaluation(log, step, err));
-    return write_events(log, &log->validation, step, recorded, err);
+    if (!log->event_extras) {
+        return write_events(log, &log->validation, step, recorded, NULL, err);
+    }
+    bt_log(BT_LOG_INFO,
+           "the events of step %" PRId64 "'s evaluation are not whole: it is made again", step);
+    *is_whole = false;
+    log->is_dirty = true;
+    return records_void_evaluation(log->records, step, err);
 }
 
 bt_status run_log_final(run_log *log, const bt_train_summary *summary, const char *stopped,

@@ -7,6 +7,7 @@
 #include "gauges.h"
 #include "model_dir.h"
 #include "record.h"
+#include "run_figures.h"
 #include "run_state.h"
 
 typedef struct run_log run_log;
@@ -25,17 +26,19 @@ BT_MUST_USE bt_status run_log_open(const run_log_config *config, run_log **out, 
 BT_MUST_USE bt_status run_log_close(run_log *log, bt_error *err); /* NULL is BT_OK; frees always */
 /* The run goes on from an earlier step: what was said of later ones is taken out. */
 BT_MUST_USE bt_status run_log_rewind(run_log *log, int64_t last_step, bt_error *err);
-/* extra values go to metrics.jsonl, after the values; some of training to the events too. An
- * evaluation by a run that does not
- * train is left out where the same one is there. */
+/* extra values go to metrics.jsonl, after the values; some of training to the events too. seen:
+ * what figures of an evaluation are drawn from, or NULL. An evaluation by a run that does not train
+ * is left out where the same one is there. */
 BT_MUST_USE bt_status run_log_record(run_log *log, record_kind kind, int64_t step,
                                      const bt_train_values *values, const bt_train_values *extra,
-                                     bt_error *err);
+                                     const run_figures *seen, bt_error *err);
 /* The evaluation of the restored step will be made again: its events go. */
 BT_MUST_USE bt_status run_log_void_evaluation(run_log *log, int64_t step, bt_error *err);
-/* It is in metrics.jsonl: it is in the events too, or put there. */
+/* It is in metrics.jsonl: it is in the events too, or put there. *is_whole false: they hold figures
+ * of which no record knows, and it is taken out everywhere, to be made again. */
 BT_MUST_USE bt_status run_log_mend_evaluation(run_log *log, int64_t step,
-                                              const bt_train_values *recorded, bt_error *err);
+                                              const bt_train_values *recorded, bool *is_whole,
+                                              bt_error *err);
 /* The last record of a run, unless it is there and nothing was added; stopped: see train_run. */
 BT_MUST_USE bt_status run_log_final(run_log *log, const bt_train_summary *summary,
                                     const char *stopped, bt_error *err);

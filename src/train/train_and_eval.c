@@ -47,7 +47,8 @@ static bt_status count_evaluation(train_run *run, bt_error *err) {
 static bt_status recall_evaluation(train_run *run, bool *is_recorded, bt_error *err) {
     BT_TRY(records_recall(run->dir.path, run->round, RECORD_VALIDATION, run->step,
                           &run->summary->values, is_recorded, err));
-    return *is_recorded ? run_log_mend_evaluation(run->log, run->step, &run->summary->values, err)
+    return *is_recorded ? run_log_mend_evaluation(run->log, run->step, &run->summary->values,
+                                                  is_recorded, err)
                         : run_log_void_evaluation(run->log, run->step, err);
 }
 

@@ -157,7 +157,7 @@ static bt_status record_chunk(train_run *run, bt_error *err) {
     if (!run_writes(run)) {
         return BT_OK;
     }
-    return run_log_record(run->log, RECORD_TRAIN, run->step, &values, &extra, err);
+    return run_log_record(run->log, RECORD_TRAIN, run->step, &values, &extra, NULL, err);
 }
 
 /* To the latest checkpoint, or to the beginning. */

@@ -115,9 +115,8 @@ bt_status bt_events_restart(bt_events_writer *writer, int64_t step, bt_error *er
     return write_event(writer, &event, err);
 }
 
-bt_status events_write_tensor(bt_events_writer *writer, int64_t step, const char *tag,
-                              const char *plugin, const bt_str *content, BtTf__TensorProto *tensor,
-                              bt_error *err) {
+bt_status events_write_tensor(bt_events_writer *writer, int64_t step, const event_value *value,
+                              BtTf__TensorProto *tensor, bt_error *err) {
     enum { DATA_CLASS_TENSOR = 2 };
     BtTf__SummaryMetadata__PluginData data = BT_TF__SUMMARY_METADATA__PLUGIN_DATA__INIT;
     BtTf__SummaryMetadata             metadata = BT_TF__SUMMARY_METADATA__INIT;
@@ -125,14 +124,17 @@ bt_status events_write_tensor(bt_events_writer *writer, int64_t step, const char
     BtTf__Summary__Value *const       entries[] = {&entry};
     BtTf__Summary                     summary = BT_TF__SUMMARY__INIT;
     BtTf__Event                       event = BT_TF__EVENT__INIT;
-    data.plugin_name = bt_proto_text(plugin);
-    if (content != NULL) { /* scalars are as TensorFlow 2 writes them, without a class */
-        data.content =
-            bt_proto_bytes((bt_bytes){(const uint8_t *)bt_str_text(content), content->len});
-        metadata.data_class = DATA_CLASS_TENSOR;
+    data.plugin_name = bt_proto_text(value->plugin);
+    if (value->content != NULL) {
+        data.content = bt_proto_bytes(
+            (bt_bytes){(const uint8_t *)bt_str_text(value->content), value->content->len});
     }
+    if (value->description != NULL) {
+        metadata.summary_description = bt_proto_text(value->description);
+    }
+    metadata.data_class = value->has_class ? DATA_CLASS_TENSOR : 0;
     metadata.plugin_data = &data;
-    entry.tag = bt_proto_text(tag);
+    entry.tag = bt_proto_text(value->tag);
     entry.value_case = BT_TF__SUMMARY__VALUE__VALUE_TENSOR;
     entry.tensor = tensor;
     entry.metadata = &metadata;
@@ -155,7 +157,8 @@ bt_status bt_events_scalar(bt_events_writer *writer, int64_t step, const char *t
     tensor.dtype = BT_DTYPE_F32;
     tensor.tensor_shape = &scalar;
     tensor.tensor_content = bt_proto_bytes((bt_bytes){content, sizeof content});
-    return events_write_tensor(writer, step, tag, "scalars", NULL, &tensor, err);
+    const event_value head = {.tag = tag, .plugin = event_scalars}; /* as TensorFlow 2 has them */
+    return events_write_tensor(writer, step, &head, &tensor, err);
 }
 
 bt_status bt_events_flush(bt_events_writer *writer, bt_error *err) {

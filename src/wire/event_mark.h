@@ -9,6 +9,7 @@
 
 static const char event_word[] = "tfevents.";
 static const char event_mark[] = ".bert-train.v2";
+static const char event_scalars[] = "scalars"; /* the plug-in */
 
 /* The latest <unix s> of the event files in folder; 0: there is none. */
 BT_MUST_USE bt_status events_last_time(const char *folder, int64_t *last, bt_error *err);

@@ -28,7 +28,9 @@ static bt_status write_session(bt_events_writer *writer, const char *tag,
     tensor.tensor_content = bt_proto_bytes((bt_bytes){zero, sizeof zero});
     bt_status rc = bt_proto_append(&content, &data->base, err);
     if (rc == BT_OK) {
-        rc = events_write_tensor(writer, 0, tag, "hparams", &content, &tensor, err);
+        const event_value value = {
+            .tag = tag, .plugin = "hparams", .content = &content, .has_class = true};
+        rc = events_write_tensor(writer, 0, &value, &tensor, err);
     }
     bt_str_deinit(&content);
     return rc;
@@ -77,7 +79,6 @@ bt_status bt_events_session_end(bt_events_writer *writer, bt_error *err) {
 
 bt_status bt_events_text(bt_events_writer *writer, int64_t step, const char *tag,
                          const char *markdown, bt_error *err) {
-    const bt_str           version_0 = BT_STR_INIT; /* a message of defaults has no bytes */
     ProtobufCBinaryData    text = bt_proto_text(markdown);
     BtTf__TensorShapeProto scalar = BT_TF__TENSOR_SHAPE_PROTO__INIT;
     BtTf__TensorProto      tensor = BT_TF__TENSOR_PROTO__INIT;
@@ -85,5 +86,7 @@ bt_status bt_events_text(bt_events_writer *writer, int64_t step, const char *tag
     tensor.tensor_shape = &scalar;
     tensor.n_string_val = 1;
     tensor.string_val = &text;
-    return events_write_tensor(writer, step, tag, "text", &version_0, &tensor, err);
+    /* the plug-in's message of defaults has no bytes */
+    const event_value value = {.tag = tag, .plugin = "text", .has_class = true};
+    return events_write_tensor(writer, step, &value, &tensor, err);
 }

@@ -60,10 +60,18 @@ static bool is_bytes(const ProtobufCBinaryData *bytes, const char *text) {
     return bytes->len == strlen(text) && memcmp(bytes->data, text, bytes->len) == 0;
 }
 
+/* Of another plug-in's values there may be any number. */
+static bool is_scalar(const BtTf__Summary__Value *value) {
+    const BtTf__SummaryMetadata *const metadata = value->metadata;
+    return value->value_case == BT_TF__SUMMARY__VALUE__VALUE_SIMPLE_VALUE ||
+           (metadata != NULL && metadata->plugin_data != NULL &&
+            is_bytes(&metadata->plugin_data->plugin_name, event_scalars));
+}
+
 static void count(trim *t, const BtTf__Event *event) {
     if (has_summary(event)) {
         const ProtobufCBinaryData *const tag = &event->summary->value[0]->tag;
-        t->n_last += event->step == t->last_step;
+        t->n_last += event->step == t->last_step && is_scalar(event->summary->value[0]);
         t->has_session_start = t->has_session_start || is_bytes(tag, events_session_start);
         t->has_session_end = t->has_session_end || is_bytes(tag, events_session_end);
     }

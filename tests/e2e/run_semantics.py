@@ -26,7 +26,9 @@ CONSTANT = 'trainer.optimizer_config.learning_rate.polynomial.initial_learning_r
 TRAIN_TAGS = ['cls_accuracy', 'training_loss', 'learning_rate', 'steps_per_second']
 EVAL_TAGS = ['cls_accuracy', 'validation_loss', 'best_cls_accuracy']
 OWN_TAGS = ['f1_macro', 'precision_macro', 'recall_macro', 'log_loss',
-            'ece', 'grad_norm', 'examples_per_second', 'input_wait']
+            'ece', 'grad_norm', 'examples_per_second', 'input_wait',
+            'pr_curve/0', 'pr_curve/1', 'pr_curve/2', 'confusion_matrix']
+FIGURES = OWN_TAGS[8:]
 VALIDATION_TAGS = OWN_TAGS[:5]
 
 
@@ -141,7 +143,8 @@ class Modes(Run):
         self.assertEqual(list(info), ['cls_accuracy', 'validation_loss', *VALIDATION_TAGS,
                                       'best_ckpt_global_step'])
         self.assertEqual([tag for _step, tag in self.steps_and_tags('validation', own=True)[0]],
-                         2 * ['cls_accuracy', 'validation_loss', *VALIDATION_TAGS, 'best_cls_accuracy'])
+                         2 * [*FIGURES, 'cls_accuracy', 'validation_loss', *VALIDATION_TAGS,
+                              'best_cls_accuracy'])
         self.assertEqual(info['best_ckpt_global_step'], 10.0)
 
     def test_rerun_of_a_finished_run(self):  # 3

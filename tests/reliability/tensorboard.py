@@ -5,10 +5,12 @@ the slow loader, also one that was following the folder while the run was killed
 Garden began goes on in files of its own; what it began with stays as it is."""
 import glob
 import json
+import math
 import os
 import re
 import shutil
 import signal
+import struct
 import subprocess
 import sys
 import time
@@ -19,6 +21,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), 'sup
 import compare  # noqa: E402
 import jobs  # noqa: E402
 import mutant  # noqa: E402
+import png  # noqa: E402
 from jobs import e2e  # noqa: E402
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -36,6 +39,10 @@ def get_python():
 
 
 PYTHON, WHY_NOT = get_python()
+
+
+def f32(x):
+    return struct.unpack('<f', struct.pack('<f', x))[0]
 
 
 def read_bytes(path):
@@ -111,11 +118,12 @@ class Jobs(e2e.Case):
         return server
 
     def events(self, model_dir, folder):
-        """{tag: [[step, value]]} without TensorBoard, of a run that nothing disturbed."""
+        """{tag: [[step, value]]} of scalars, without TensorBoard, of a run that nothing disturbed."""
         out = {}
         for (step, tag), values in sorted(compare.events(self.path(model_dir), folder).items()):
             self.assertEqual(len(values), 1)
-            out.setdefault(tag, []).append([step, values[0]])
+            if isinstance(values[0], float):
+                out.setdefault(tag, []).append([step, values[0]])
         return out
 
     def accumulated(self, folder, which):
@@ -126,7 +134,7 @@ class Jobs(e2e.Case):
         self.assertNotIn('rror', done.stderr)
         return json.loads(done.stdout)
 
-    def kill_at(self, step, watch=None):
+    def kill_at(self, step, override=OVERRIDE, watch=None):
         """kill -9 soon after a step after a checkpoint; what watch() says comes first."""
         def there():
             text = compare.read_text(self.path('out/metrics.jsonl')) or ''
@@ -140,7 +148,7 @@ class Jobs(e2e.Case):
                 watch()
             return True
         with open(self.path('log'), 'wb') as log:
-            process = subprocess.Popen([e2e.program(self.name)] + jobs.args('sentence', 'out', OVERRIDE),
+            process = subprocess.Popen([e2e.program(self.name)] + jobs.args('sentence', 'out', override),
                                        cwd=self.folder, stdout=log, stderr=log)
         self.child = process.pid
         while process.poll() is None and not is_time():
@@ -302,9 +310,84 @@ class Plugins(Jobs):
         self.assertEqual(status, 'STATUS_SUCCESS')
         self.assertIn(('validation', 'cls_accuracy'), metrics)
 
+    def figures(self, server, run, tag):
+        """{step: curve} as the PR Curves tab draws it."""
+        found = server.wait_for(lambda: self.try_to_ask(server, 'pr_curves/pr_curves', run=run, tag=tag))
+        return {entry['step']: entry for entry in found[run]}
+
+    def try_to_ask(self, server, what, **query):
+        try:
+            return self.ask(server, what + '?' + urllib.parse.urlencode(query))
+        except OSError:
+            return None
+
+    def name_classes(self, names):
+        """The tables' classes 0 and 1, and a third that only training rows have, get names."""
+        for path, n_others in (('train.tsv', 9), ('dev.tsv', 0)):
+            with open(self.path(path), encoding='utf-8') as source:
+                head, *rows = [line.split('\t') for line in source.read().splitlines()]
+            for i, row in enumerate(rows):
+                row[1] = names[0 if i < n_others else 1 + int(row[1])]
+            self.write(path, '\n'.join('\t'.join(row) for row in [head] + rows) + '\n')
+
+    def rows(self, override):
+        """[(label, probabilities as float32)] of dev.tsv under the last checkpoint."""
+        done = e2e.run(jobs.args('sentence', 'out', override, mode='predict',
+                                 more=['--output_path=p.jsonl', '--output_format=jsonl']), cwd=self.folder)
+        self.assertEqual(done.code, 0, str(done))
+        with open(self.path('dev.tsv'), encoding='utf-8') as source:
+            labels = [line.split('\t')[1] for line in source.read().splitlines()[1:]]
+        with open(self.path('p.jsonl'), encoding='utf-8') as source:
+            found = [json.loads(line) for line in source]
+        self.assertEqual(len(labels), len(found))
+        return list(zip(labels, [row['probabilities'] for row in found]))
+
+    def test_curves_and_the_picture_of_an_evaluation(self):
+        """Of three classes, one that no row has; counted anew from the predictions."""
+        names = (']', "it's", 'n/o')  # sorted, as the labels of a table are
+        self.name_classes(names)
+        override = OVERRIDE + ',task.model.num_classes=3'
+        self.kill_at(130, override)
+        self.assertEqual(self.run_job('out', override).code, 0)
+        rows = [(names.index(label), [p[name] for name in names]) for label, p in self.rows(override)]
+        for fast in (True, False):
+            server = self.serve(fast)
+            for c, name in enumerate(('_', 'it_s', 'n_o')):
+                curves = self.figures(server, 'validation', 'pr_curve/' + name)
+                self.assertEqual(sorted(curves), list(range(30, 301, 30)))
+                hits, misses = (curves[300][key] for key in ('true_positives', 'false_positives'))
+                self.assertGreater(len(hits), 10)
+                for i in range(101):  # the tab leaves out those at the end which find nothing
+                    found = [label == c for label, p in rows if math.floor(f32(f32(p[c]) * 100)) >= i]
+                    self.assertEqual((hits[i], misses[i]) if i < len(hits) else (0, 0),
+                                     (sum(found), len(found) - sum(found)), (name, i))
+            self.check_picture(server, rows)
+
+    def check_picture(self, server, rows):
+        """As many pictures as evaluations; the shade of each cell is its share of its row."""
+        where = 'run=validation&tag=confusion_matrix&sample=0'
+        found = server.wait_for(lambda: self.try_to_ask(
+            server, 'images/images', run='validation', tag='confusion_matrix', sample=0))
+        self.assertEqual([entry['step'] for entry in found], list(range(30, 301, 30)), where)
+        with urllib.request.urlopen('http://127.0.0.1:%d/data/plugin/images/individualImage?%s' % (
+                server.port, found[-1]['query']), timeout=e2e.TIMEOUT) as reply:
+            self.assertEqual(reply.headers['Content-Type'], 'image/png')
+            width, height, pixels = png.decode(reply.read())
+        self.assertEqual(((width - 74) % 3, height), (0, 150))
+        wide = (width - 74) // 3
+        predicted = [(label, max(range(3), key=lambda c: p[c])) for label, p in rows]  # the first of equals
+        for label in range(3):
+            n = sum(a == label for a, _ in predicted)
+            for c in range(3):
+                share = predicted.count((label, c)) / n if n else 0
+                self.assertEqual(pixels[(60 + label * 30 + 4) * width + 74 + c * wide + 4],
+                                 int(255 - share * 110), (label, c))
+
     def test_without(self):
         self.assertEqual(self.run_job('out', OVERRIDE + ',trainer.summary_extras=false').code, 0)
         self.assertEqual(glob.glob(self.path('out/*tfevents*')), [])
+        self.assertEqual([tag for _, tag in compare.events(self.path('out'), 'validation')
+                          if tag.startswith(('pr_curve', 'confusion'))], [])
         self.assertNotIn('grad_norm', self.events('out', 'train'))
 
 

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * TensorBoard event files: scalars of a run, written, read and cut. */
+ * TensorBoard event files: scalars and figures of a run, written, read and cut. */
 #ifndef BT_WIRE_EVENTS_H
 #define BT_WIRE_EVENTS_H
 
+#include "bt/base/bytes.h"
 #include "bt/base/status.h"
 
 typedef struct bt_events_writer bt_events_writer;
@@ -28,6 +29,19 @@ BT_MUST_USE bt_status bt_events_session_end(bt_events_writer *writer, bt_error *
 /* Of its Text tab. */
 BT_MUST_USE bt_status bt_events_text(bt_events_writer *writer, int64_t step, const char *tag,
                                      const char *markdown, bt_error *err);
+/* Of its PR Curves tab: values [6,n_thresholds], by threshold i/(n_thresholds-1) true positives,
+ * false positives, true negatives, false negatives, precision, recall. */
+BT_MUST_USE bt_status bt_events_pr_curve(bt_events_writer *writer, int64_t step, const char *tag,
+                                         const float *values, size_t n_thresholds, bt_error *err);
+/* Of its Images tab. */
+typedef struct bt_events_picture {
+    const char *tag;
+    const char *description; /* Markdown */
+    uint32_t    width, height;
+    bt_bytes    png; /* the file */
+} bt_events_picture;
+BT_MUST_USE bt_status bt_events_image(bt_events_writer *writer, int64_t step,
+                                      const bt_events_picture *picture, bt_error *err);
 /* Tells TensorBoard, also one that is reading the folder now, that what it saw of this step and
  * later ones is void. */
 BT_MUST_USE bt_status bt_events_restart(bt_events_writer *writer, int64_t step, bt_error *err);

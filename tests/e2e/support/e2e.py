@@ -311,10 +311,12 @@ def read_events(path):
 
 
 def read_scalar(summary):
-    """A Summary.Value: tensor of the scalars plugin; of another plug-in (None) there is no number."""
+    """A Summary.Value: tensor of the scalars plugin; of figures its bytes; of other plug-ins None."""
     plugin = dict(fields(dict(fields(summary[9]))[1]))
     if plugin[1] in (b'hparams', b'text'):
         return summary[1].decode(), None
+    if plugin[1] in (b'pr_curves', b'images'):
+        return summary[1].decode(), summary[8]
     assert plugin[1] == b'scalars'
     tensor = dict(fields(summary[8]))
     assert tensor[1] == 1, 'float32'

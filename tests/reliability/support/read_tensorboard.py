@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Runs in TensorBoard's own Python: {tag: [[step, value]]} of a folder, as its accumulator reads it.
+"""Runs in TensorBoard's own Python: {tag: [[step, value]]} of the scalars of a folder, as its accumulator reads it.
 usage: read_tensorboard.py FOLDER plugin|old"""
 import json
 import sys
@@ -14,7 +14,8 @@ def read(folder, which):
     accumulator.Reload()
     return {tag: [[e.step, float(tensor_util.make_ndarray(e.tensor_proto))]
                   for e in accumulator.Tensors(tag)]
-            for tag in accumulator.Tags()[module.TENSORS]}
+            for tag in accumulator.Tags()[module.TENSORS]
+            if accumulator.SummaryMetadata(tag).plugin_data.plugin_name == 'scalars'}
 
 
 print(json.dumps(read(sys.argv[1], sys.argv[2])))

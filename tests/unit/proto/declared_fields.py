@@ -19,7 +19,8 @@ LOOK_UP = '''
 import importlib, json, sys
 from google.protobuf import descriptor_pool, wrappers_pb2
 for root in ('tensorboard.compat.proto', 'tensorflow.core.framework', 'tensorflow.core.protobuf', 'tensorflow.core.util',
-             'tensorflow.python.keras.protobuf', 'tensorboard.plugins.hparams', 'google.protobuf'):
+             'tensorflow.python.keras.protobuf', 'tensorboard.plugins.hparams',
+             'tensorboard.plugins.pr_curve', 'google.protobuf'):
     for name in ('event', 'summary', 'tensor', 'tensor_shape', 'versions', 'trackable_object_graph', 'meta_graph',
                  'saved_object_graph', 'saved_model', 'tensor_slice', 'tensor_bundle', 'saved_metadata', 'plugin_data', 'struct'):
         try:
@@ -27,9 +28,9 @@ for root in ('tensorboard.compat.proto', 'tensorflow.core.framework', 'tensorflo
         except Exception:
             pass
 TYPES = {1: 'double', 2: 'float', 3: 'int64', 5: 'int32', 7: 'fixed32', 8: 'bool', 9: 'string', 11: 'message', 12: 'bytes',
-         14: 'enum'}
+         13: 'uint32', 14: 'enum'}
 found = {}
-PACKAGES = {'bt_tb': ('tensorboard.hparams', 'google.protobuf'),
+PACKAGES = {'bt_tb': ('tensorboard.hparams', 'tensorboard', 'google.protobuf'),
             'bt_serving': ('tensorflow', 'tensorboard', 'google.protobuf'), 'bt_tf': ('tensorflow', 'tensorboard', 'google.protobuf'),
             'bt_keras': ('third_party.tensorflow.python.keras.protobuf',)}
 for message in json.load(sys.stdin):
