@@ -73,6 +73,9 @@ function(bt_test_properties name labels timeout)
   if(NOT BT_IS_GLIBC) # tests/support/plain_blas.c
     set(libraries "LD_LIBRARY_PATH=${CMAKE_BINARY_DIR}/tests/blas;")
   endif()
+  if(CMAKE_CROSSCOMPILING_EMULATOR MATCHES "qemu-aarch64") # every instruction it knows
+    string(APPEND libraries "QEMU_CPU=max;")
+  endif()
   set_tests_properties(${name} PROPERTIES LABELS "${labels}" TIMEOUT ${timeout}
     SKIP_RETURN_CODE 77
     ENVIRONMENT "${libraries}BT_TEST_SLOW=${BT_TEST_SLOW};BT_SHARED_DIR=${BT_SHARED_DIR};BT_SOURCE_DIR=${CMAKE_SOURCE_DIR};BT_BUILD_DIR=${CMAKE_BINARY_DIR};TSAN_OPTIONS=suppressions=${CMAKE_SOURCE_DIR}/tests/tsan.supp;LSAN_OPTIONS=suppressions=${CMAKE_SOURCE_DIR}/tests/lsan.supp:print_suppressions=0")

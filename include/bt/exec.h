@@ -33,7 +33,7 @@ typedef enum bt_exec_shares {
 
 typedef struct bt_exec_config {
     int32_t     n_threads; /* 0: one a physical core */
-    const char *isa;       /* "auto", "ref", "avx2", "avx512" */
+    const char *isa;       /* "auto", "ref", "avx2", "avx512", "neon" */
     bool use_blas; /* large matrix products in BLAS even where the instruction set has its own */
     bt_precision
         precision; /* of the factors of large matrix products; not with use_blas but in float32 */

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * kern: float kernels behind one table of function pointers (portable C, AVX2, AVX-512; chosen
- * once at start), and the BLAS adapter. Kernels are single-threaded, allocate nothing, return
- * nothing that can fail; nn/, optim/ and exec/ split the work over threads.
+ * kern: float kernels behind one table of function pointers (portable C, AVX2, AVX-512, NEON;
+ * chosen once at start), and the BLAS adapter. Kernels are single-threaded, allocate nothing,
+ * return nothing that can fail; nn/, optim/ and exec/ split the work over threads.
  *
  * Promises: n = 0 is allowed everywhere; pointers need no alignment; an output may be the same
  * array as an input of the same shape unless said otherwise (never a shifted overlap).
@@ -107,7 +107,7 @@ typedef struct bt_kern_product {
 } bt_kern_product;
 
 typedef struct bt_kern {
-    const char *isa; /* "ref", "avx2", "avx512" */
+    const char *isa; /* "ref", "avx2", "avx512", "neon" */
 
     /* Vectors of n elements. */
     void (*add)(float *out, const float *a, const float *b, int64_t n);
@@ -168,14 +168,17 @@ typedef struct bt_kern {
     bt_kern_product products[BT_N_PRECISIONS];
 } bt_kern;
 
-/* isa: "auto", "ref", "avx2", "avx512" (NULL: auto). Fills *out. BT_E_CONFIG: no such name;
- * BT_E_BACKEND: the processor, the kernel (XGETBV) or this build lacks it. */
+/* isa: "auto", "ref", "avx2", "avx512", "neon" (NULL: auto). Fills *out. BT_E_CONFIG: no such name;
+ * BT_E_BACKEND: the processor, the operating system or this build lacks it. */
 BT_MUST_USE bt_status bt_kern_select(const char *isa, bt_kern *out, bt_error *err);
 /* The i-th way (0, 1, ...) in which this machine can make products of bfloat16 factors under kern's
  * isa, the last one being what bt_kern_select chose; false: there is no such i. For tests. */
 bool bt_kern_bf16_variant(const bt_kern *kern, int i, bt_kern_product *out);
-/* Can this machine and build run it? For tests that walk all of them. */
+/* Can this machine and build run it? */
 bool bt_kern_has(const char *isa);
+/* The i-th instruction set (0, 1, ...) of this build, later ones being faster; NULL: no more. A
+ * machine need not have it. */
+const char *bt_kern_isa(int i);
 /* "OpenBLAS 0.3.21 ...; kernels built: ref avx2 avx512; this machine runs: ref avx2; mixed
  * precision: bfloat16 by rounding, float16 by rounding". Loads the BLAS, on one thread, to ask its
  * version; "no BLAS" where there is none. Static storage, filled by the first call (the same text

@@ -88,7 +88,7 @@ const bt_flag_def bert_train_conf_defs[BERT_TRAIN_N_CONF_DEFS] = {
      .help = "take task.hub_module_url from the module cache only; fetch nothing"},
     {.name = "isa",
      .kind = BT_FLAG_STRING,
-     .help = "auto, ref, avx2 or avx512; short for runtime.isa"},
+     .help = "auto, ref, avx2, avx512 or neon; short for runtime.isa"},
 };
 
 /* What a run does with it. */

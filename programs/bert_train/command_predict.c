@@ -86,7 +86,7 @@ static const bt_flag_def defs[] = {
      .help = "keys that are set otherwise than the run had them: a.b=1"},
     {.name = "isa",
      .kind = BT_FLAG_STRING,
-     .help = "auto, ref, avx2 or avx512; short for runtime.isa"},
+     .help = "auto, ref, avx2, avx512 or neon; short for runtime.isa"},
     {.name = "offline",
      .kind = BT_FLAG_BOOL,
      .default_text = "false",

@@ -82,15 +82,25 @@ bt_status doctor_processor(doctor *d, const doctor_check *check, bt_error *err) 
     return BT_OK;
 }
 
+/* The next faster instruction set; NULL: there is none. */
+static const char *faster_isa(const char *isa) {
+    int i = 0;
+    while (!bt_str_equal(bt_kern_isa(i), isa)) {
+        i++;
+    }
+    const bool is_portable_build = i == 0 && bt_kern_isa(1) == NULL;
+    return is_portable_build ? "avx2" : bt_kern_isa(i + 1);
+}
+
 bt_status doctor_kernels(doctor *d, const doctor_check *check, bt_error *err) {
     bt_kern  kern;
     bt_error why = BT_ERROR_INIT;
     BT_TRY(bt_kern_select("auto", &kern, err));
-    if (bt_str_equal(kern.isa, "avx512")) {
+    const char *const better = faster_isa(kern.isa);
+    if (better == NULL) {
         BT_TRY(doctor_tell(d, check, DOCTOR_OK, NULL, err,
-                           "avx512 are used: the fastest there are (runtime.isa)"));
+                           "%s are used: the fastest there are (runtime.isa)", kern.isa));
     } else {
-        const char *const better = bt_str_equal(kern.isa, "ref") ? "avx2" : "avx512";
         if (bt_kern_select(better, &kern, &why) == BT_OK) {
             return BT_FAIL(err, BT_E_INTERNAL, "%s was not chosen", better);
         }
@@ -98,7 +108,7 @@ bt_status doctor_kernels(doctor *d, const doctor_check *check, bt_error *err) {
         const bool is_slow = bt_str_equal(kern.isa, "ref");
         BT_TRY(doctor_tell(d, check, is_slow ? DOCTOR_NOTE : DOCTOR_OK,
                            is_slow ? "portable kernels are several times slower: use a processor "
-                                     "with AVX2, and a build with vector kernels"
+                                     "with AVX2 or NEON, and a build with vector kernels"
                                    : NULL,
                            err, "%s are used, because for %s: %s", kern.isa, better, why.msg));
     }

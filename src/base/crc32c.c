@@ -1,10 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * crc32c: polynomial 0x1EDC6F41 reflected (0x82F63B78), initial and final xor 0xFFFFFFFF
- * (docs/model_garden/data.md section 5). The SSE4.2 instruction where the processor has it, else
- * slicing by eight. */
+ * (docs/model_garden/data.md section 5). By the instructions of SSE4.2 or of ARMv8's CRC32 where
+ * the processor has them, else slicing by eight. */
 #include <pthread.h>
 #include <string.h>
+#if defined(__aarch64__) && defined(__linux__)
+#include <sys/auxv.h>
+#endif
 
 #include "bt/base/bytes.h"
 #include "bt/base/crc32c.h"
@@ -44,8 +47,8 @@ uint32_t bt_crc32c_table(uint32_t crc, const void *data, size_t n) {
 }
 
 #if defined(__x86_64__)
-__attribute__((target("sse4.2"))) static uint32_t crc32c_sse42(uint32_t crc, const void *data,
-                                                               size_t n) {
+__attribute__((target("sse4.2"))) static uint32_t by_instruction(uint32_t crc, const void *data,
+                                                                 size_t n) {
     const uint8_t *p = data;
     uint64_t       c = ~crc;
     for (; n >= 8; n -= 8, p += 8) {
@@ -59,15 +62,56 @@ __attribute__((target("sse4.2"))) static uint32_t crc32c_sse42(uint32_t crc, con
     }
     return ~c32;
 }
+
+bool bt_crc32c_has_instruction(void) {
+    return __builtin_cpu_supports("sse4.2");
+}
+
+#elif defined(__aarch64__) && defined(__linux__)
+
+#if defined(__clang__)
+#define CRC_TARGET __attribute__((target("crc")))
+#define CRC_OF_8 __builtin_arm_crc32cd
+#define CRC_OF_1 __builtin_arm_crc32cb
+#else
+#define CRC_TARGET __attribute__((target("+crc")))
+#define CRC_OF_8 __builtin_aarch64_crc32cx
+#define CRC_OF_1 __builtin_aarch64_crc32cb
+#endif
+
+CRC_TARGET static uint32_t by_instruction(uint32_t crc, const void *data, size_t n) {
+    const uint8_t *p = data;
+    uint32_t       c = ~crc;
+    for (; n >= 8; n -= 8, p += 8) {
+        uint64_t w = 0;
+        memcpy(&w, p, sizeof w);
+        c = CRC_OF_8(c, w);
+    }
+    for (; n > 0; n--, p++) {
+        c = CRC_OF_1(c, *p);
+    }
+    return ~c;
+}
+
+bool bt_crc32c_has_instruction(void) {
+    enum { CRC32 = 1 << 7 }; /* of AT_HWCAP */
+    return (getauxval(AT_HWCAP) & CRC32) != 0;
+}
+
+#else
+
+static uint32_t by_instruction(uint32_t crc, const void *data, size_t n) {
+    return bt_crc32c_table(crc, data, n);
+}
+
+bool bt_crc32c_has_instruction(void) {
+    return false;
+}
 #endif
 
 uint32_t bt_crc32c(uint32_t crc, const void *data, size_t n) {
-#if defined(__x86_64__)
-    if (__builtin_cpu_supports("sse4.2")) {
-        return crc32c_sse42(crc, data, n);
-    }
-#endif
-    return bt_crc32c_table(crc, data, n);
+    return bt_crc32c_has_instruction() ? by_instruction(crc, data, n)
+                                       : bt_crc32c_table(crc, data, n);
 }
 
 uint32_t bt_crc32c_mask(uint32_t crc) {

@@ -135,7 +135,7 @@ static const conf_key runtime_keys[] = {
     KEY("gradient_wire", T_STR, EXT, "float32", &(const conf_rule)CHOICES("float32|bfloat16"),
         "in what gradients travel between processes (multi_worker_mirrored); bfloat16: half the "
         "bytes, and each share and each sum is rounded"),
-    KEY("isa", T_STR, EXT, "auto", &(const conf_rule)CHOICES("auto|ref|avx2|avx512"),
+    KEY("isa", T_STR, EXT, "auto", &(const conf_rule)CHOICES("auto|ref|avx2|avx512|neon"),
         "instruction set of the kernels"),
     KEY("loss_scale", T_STR_OR_FLOAT, NULLABLE, NULL, &(const conf_rule)CHOICES("dynamic"),
         "what float16 multiplies the loss by: null or dynamic, or a fixed factor"),

@@ -8,6 +8,7 @@
 
 #include "kern_internal.h"
 #include "kern_ref_decl.h"
+#include "kern_transpose_x86.h"
 
 #define SIMD(name) bt_kern_##name##_f32__avx512
 enum { LANES = 16, TILE_ROWS = 8, PRODUCT_ROWS = 14, PRODUCT_DEPTH = 384 };

@@ -176,6 +176,19 @@ static inline void store_tile(float *c, int64_t ld_c, vf sum[PRODUCT_ROWS][2], i
     }
 }
 
+#ifndef PRODUCT_BY_LANE
+/* sum += a column of A times a row of B. */
+static inline __attribute__((always_inline)) void
+multiply_column(vf sum[PRODUCT_ROWS][2], const float *const rows[N_ADDRESSES], int64_t row_step,
+                int64_t at, vf b_0, vf b_1) {
+    UNROLL for (int i = 0; i < PRODUCT_ROWS; i++) {
+        const vf a_i = v_set(rows[i / ADDRESS_ROWS][i % ADDRESS_ROWS * row_step + at]);
+        sum[i][0] = v_fma(a_i, b_0, sum[i][0]);
+        sum[i][1] = v_fma(a_i, b_1, sum[i][1]);
+    }
+}
+#endif
+
 /* in_place is a constant after inlining. */
 static inline __attribute__((always_inline)) void
 multiply_tile(const bool in_place, float *c, int64_t ld_c, const float *a, int64_t ld_a,
@@ -207,12 +220,7 @@ multiply_tile(const bool in_place, float *c, int64_t ld_c, const float *a, int64
             __builtin_prefetch(
                 a + (PRODUCT_ROWS + d % LINE_FLOATS) * ld_a + d / LINE_FLOATS * LINE_FLOATS, 0, 2);
         }
-        UNROLL for (int i = 0; i < PRODUCT_ROWS; i++) {
-            const vf a_i =
-                v_set(rows[i / ADDRESS_ROWS][i % ADDRESS_ROWS * row_step + d * deep_step]);
-            sum[i][0] = v_fma(a_i, b_0, sum[i][0]);
-            sum[i][1] = v_fma(a_i, b_1, sum[i][1]);
-        }
+        multiply_column(sum, rows, row_step, d * deep_step, b_0, b_1);
     }
     store_tile(c, ld_c, sum, n_rows, n_cols, later, accumulate);
 }

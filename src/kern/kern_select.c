@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Which kernels: cpuid says what the processor has, XGETBV what the operating system saves at a
- * context switch; both must agree before a vector kernel may run. */
+ * Which kernels. x86-64: cpuid says what the processor has, XGETBV what the operating system saves
+ * at a context switch; both must agree before a vector kernel may run. 64-bit ARM: the operating
+ * system says what there is and may be used. */
 #include <math.h>
 #include <stdio.h>
 
@@ -20,9 +21,6 @@ enum {
     AMX_BITS = 1 << 22 | 1 << 24, /* cpuid 7, 0: edx: BF16, TILE */
 };
 
-static const char *const built_in = "ref avx2 avx512";
-static const char *const lacks_because = "machine does not have it";
-
 static uint64_t read_xcr0(void) {
     uint32_t low = 0;
     uint32_t high = 0;
@@ -30,23 +28,22 @@ static uint64_t read_xcr0(void) {
     return (uint64_t)high << 32 | low;
 }
 
-static void probe(bool *avx2, bool *avx512) {
-    uint32_t a = 0, b = 0, c = 0, d = 0;
-    *avx2 = false;
-    *avx512 = false;
-    if (__get_cpuid(1, &a, &b, &c, &d) == 0 || (c & bit_OSXSAVE) == 0 || (c & bit_AVX) == 0) {
-        return;
-    }
-    /* no processor with AVX2 that lacks these two is known; one that did would get ref */
-    const bool     fma = (c & bit_FMA) != 0 && (c & bit_F16C) != 0;
-    const uint64_t saved = read_xcr0();
-    if (__get_cpuid_count(7, 0, &a, &b, &c, &d) == 0) {
-        return;
-    }
-    *avx2 = fma && (b & bit_AVX2) != 0 && (saved & XCR0_AVX) == XCR0_AVX;
-    const uint32_t needed = bit_AVX512F | bit_AVX512DQ | bit_AVX512BW | bit_AVX512VL;
-    *avx512 = *avx2 && (b & needed) == needed && (saved & XCR0_AVX512) == XCR0_AVX512;
+/* no processor with AVX2 that lacks FMA or F16C is known; one that did would get ref */
+static bool has_avx2(void) {
+    uint32_t       a = 0, b = 0, c = 0, d = 0;
+    const uint32_t needed = bit_OSXSAVE | bit_AVX | bit_FMA | bit_F16C;
+    return __get_cpuid(1, &a, &b, &c, &d) != 0 && (c & needed) == needed &&
+           (read_xcr0() & XCR0_AVX) == XCR0_AVX && __get_cpuid_count(7, 0, &a, &b, &c, &d) != 0 &&
+           (b & bit_AVX2) != 0;
 }
+
+static bool has_avx512(void) {
+    uint32_t       a = 0, b = 0, c = 0, d = 0;
+    const uint32_t needed = bit_AVX512F | bit_AVX512DQ | bit_AVX512BW | bit_AVX512VL;
+    return has_avx2() && (read_xcr0() & XCR0_AVX512) == XCR0_AVX512 &&
+           __get_cpuid_count(7, 0, &a, &b, &c, &d) != 0 && (b & needed) == needed;
+}
+
 /* bfloat16: AVX512_BF16, and AMX where the operating system gives the tiles. */
 static bool has_bf16(void) {
     uint32_t a = 0, b = 0, c = 0, d = 0;
@@ -55,36 +52,61 @@ static bool has_bf16(void) {
 
 static bool has_amx(void) {
     uint32_t a = 0, b = 0, c = 0, d = 0;
-    return __get_cpuid_count(7, 0, &a, &b, &c, &d) != 0 && (d & AMX_BITS) == AMX_BITS &&
-           (read_xcr0() & XCR0_TILES) == XCR0_TILES && kern_request_amx();
+    return has_bf16() && __get_cpuid_count(7, 0, &a, &b, &c, &d) != 0 &&
+           (d & AMX_BITS) == AMX_BITS && (read_xcr0() & XCR0_TILES) == XCR0_TILES &&
+           kern_request_amx();
 }
-#else
-static bool has_bf16(void) {
-    return false;
-}
-static bool has_amx(void) {
-    return false;
-}
-void kern_override_bf16(bt_kern *kern) {
-    (void)kern;
-}
-void kern_override_amx(bt_kern *kern) {
-    (void)kern;
-}
-static const char *const built_in = "ref";
-static const char *const lacks_because = "program was built without vector kernels";
+#define X86(entry) entry
+#define ARM(entry) NULL
 
-static void probe(bool *avx2, bool *avx512) {
-    *avx2 = false;
-    *avx512 = false;
+#elif defined(__aarch64__) && defined(BT_KERN_HAVE_SIMD)
+#include <sys/auxv.h>
+
+static bool has_neon(void) {
+    enum { ADVANCED_SIMD = 1 << 1 }; /* of AT_HWCAP */
+    return (getauxval(AT_HWCAP) & ADVANCED_SIMD) != 0;
 }
-void kern_override_avx2(bt_kern *kern) {
-    (void)kern;
-}
-void kern_override_avx512(bt_kern *kern) {
-    (void)kern;
-}
+#define X86(entry) NULL
+#define ARM(entry) entry
+
+#else
+#define X86(entry) NULL
+#define ARM(entry) NULL
 #endif
+
+static bool has_c(void) {
+    return true;
+}
+
+static void override_nothing(bt_kern *kern) {
+    (void)kern;
+}
+
+/* Instruction sets; later ones are faster. NULL: not of this build. */
+typedef struct isa_row {
+    const char *name;
+    bool (*is_here)(void);
+    void (*override)(bt_kern *kern);
+} isa_row;
+
+static const isa_row isas[] = {
+    {"ref", has_c, override_nothing},
+    {"avx2", X86(has_avx2), X86(kern_override_avx2)},
+    {"avx512", X86(has_avx512), X86(kern_override_avx512)},
+    {"neon", ARM(has_neon), ARM(kern_override_neon)},
+};
+
+/* How products of bfloat16 factors are made beside rounding them first; later ones are faster. */
+typedef struct bf16_row {
+    const char *isa;
+    bool (*is_here)(void);
+    void (*override)(bt_kern *kern);
+} bf16_row;
+
+static const bf16_row bf16_rows[] = {
+    {"avx512", X86(has_bf16), X86(kern_override_bf16)},
+    {"avx512", X86(has_amx), X86(kern_override_amx)},
+};
 
 static const bt_kern ref_table = {
     .isa = "ref",
@@ -135,63 +157,100 @@ static const bt_kern ref_table = {
               .ema = bt_kern_ema_f32__ref},
 };
 
+static const isa_row *find_isa(const char *name) {
+    for (size_t i = 0; i < BT_ARRAY_LEN(isas); i++) {
+        if (bt_str_equal(name, isas[i].name)) {
+            return &isas[i];
+        }
+    }
+    return NULL;
+}
+
+static bool is_here(const isa_row *isa) {
+    return isa->is_here != NULL && isa->is_here();
+}
+
+const char *bt_kern_isa(int i) {
+    for (size_t at = 0; at < BT_ARRAY_LEN(isas); at++) {
+        if (isas[at].is_here != NULL && i-- == 0) {
+            return isas[at].name;
+        }
+    }
+    return NULL;
+}
+
 bool bt_kern_has(const char *isa) {
-    bool avx2 = false;
-    bool avx512 = false;
-    probe(&avx2, &avx512);
-    return bt_str_equal(isa, "ref") || (avx2 && bt_str_equal(isa, "avx2")) ||
-           (avx512 && bt_str_equal(isa, "avx512"));
+    const isa_row *const row = find_isa(isa);
+    return row != NULL && is_here(row);
+}
+
+/* " ref avx2": those of the build, or those among them that this machine runs. */
+static void list_isas(char *out, size_t size, bool runs) {
+    size_t at = 0;
+    out[0] = '\0';
+    for (size_t i = 0; i < BT_ARRAY_LEN(isas); i++) {
+        if (runs ? is_here(&isas[i]) : isas[i].is_here != NULL) {
+            at += (size_t)snprintf(out + at, size - at, " %s", isas[i].name);
+        }
+    }
+}
+
+static bool has_bf16_row(const bf16_row *row, const char *isa) {
+    return bt_str_equal(row->isa, isa) && row->is_here != NULL && row->is_here();
+}
+
+enum { ISAS_BYTES = 64 };
+
+static const isa_row *fastest_isa(void) {
+    const isa_row *fastest = &isas[0];
+    for (size_t i = 0; i < BT_ARRAY_LEN(isas); i++) {
+        fastest = is_here(&isas[i]) ? &isas[i] : fastest;
+    }
+    return fastest;
 }
 
 bt_status bt_kern_select(const char *isa, bt_kern *out, bt_error *err) {
-    int n_bf16_variants = 0;
-    if (isa == NULL || bt_str_equal(isa, "auto")) {
-        isa = bt_kern_has("avx512") ? "avx512" : bt_kern_has("avx2") ? "avx2" : "ref";
-    }
-    if (!bt_str_equal(isa, "ref") && !bt_str_equal(isa, "avx2") && !bt_str_equal(isa, "avx512")) {
+    const bool           is_auto = isa == NULL || bt_str_equal(isa, "auto");
+    const isa_row *const row = is_auto ? fastest_isa() : find_isa(isa);
+    char                 here[ISAS_BYTES];
+    if (row == NULL) {
         return BT_FAIL(err, BT_E_CONFIG,
-                       "instruction set '%s' is unknown: expected auto, ref, avx2 or avx512", isa);
+                       "instruction set '%s' is unknown: expected auto, ref, avx2, avx512 or neon",
+                       isa);
     }
-    if (!bt_kern_has(isa)) {
+    if (!is_here(row)) {
+        list_isas(here, sizeof here, true);
         return BT_FAIL(err, BT_E_BACKEND,
-                       "instruction set '%s' was asked for, but this %s: choose auto or ref", isa,
-                       lacks_because);
+                       "instruction set '%s' was asked for, but this %s: choose auto, or of%s", isa,
+                       row->is_here != NULL ? "machine does not have it"
+                                            : "program was built without kernels for it",
+                       here);
     }
     *out = ref_table;
     out->products[BT_PRECISION_BF16] = bt_kern_product_bf16__ref;
     out->products[BT_PRECISION_F16] = bt_kern_product_f16__ref;
-    if (bt_str_equal(isa, "avx2")) {
-        kern_override_avx2(out);
-    } else if (bt_str_equal(isa, "avx512")) {
-        kern_override_avx512(out);
-        if (has_bf16()) {
-            kern_override_bf16(out);
+    row->override(out);
+    for (size_t i = 0; i < BT_ARRAY_LEN(bf16_rows); i++) {
+        if (has_bf16_row(&bf16_rows[i], out->isa)) {
+            bf16_rows[i].override(out);
         }
-    }
-    while (bt_kern_bf16_variant(out, n_bf16_variants, &out->products[BT_PRECISION_BF16])) {
-        n_bf16_variants++;
     }
     return BT_OK;
 }
 
 bool bt_kern_bf16_variant(const bt_kern *kern, int i, bt_kern_product *out) {
-    bt_kern other = *kern;
-    if (i == 0) { /* by rounding, as every isa can */
-        other = ref_table;
-        other.products[BT_PRECISION_BF16] = bt_kern_product_bf16__ref;
-        if (bt_str_equal(kern->isa, "avx2")) {
-            kern_override_avx2(&other);
-        } else if (bt_str_equal(kern->isa, "avx512")) {
-            kern_override_avx512(&other);
+    bt_kern other = ref_table; /* variant 0: by rounding, as every isa can */
+    other.products[BT_PRECISION_BF16] = bt_kern_product_bf16__ref;
+    find_isa(kern->isa)->override(&other);
+    for (size_t at = 0; i > 0; at++) {
+        if (at == BT_ARRAY_LEN(bf16_rows)) {
+            return false;
         }
-    } else if (!bt_str_equal(kern->isa, "avx512") || !has_bf16()) {
-        return false;
-    } else if (i == 1) {
-        kern_override_bf16(&other);
-    } else if (i == 2 && has_amx()) {
-        kern_override_amx(&other);
-    } else {
-        return false;
+        const bf16_row *const row = &bf16_rows[at];
+        if (has_bf16_row(row, kern->isa)) {
+            row->override(&other);
+            i--;
+        }
     }
     *out = other.products[BT_PRECISION_BF16];
     return true;
@@ -199,16 +258,19 @@ bool bt_kern_bf16_variant(const bt_kern *kern, int i, bt_kern_product *out) {
 
 const char *bt_kern_build_info(void) {
     static char     text[512];
+    char            built[ISAS_BYTES];
+    char            runs[ISAS_BYTES];
     bt_kern         kern = ref_table;
     const bt_status selected = bt_kern_select("auto", &kern, NULL);
     BT_ASSERT(selected == BT_OK); /* every machine has one */
     (void)selected;
     bt_kern_blas_choose("", 1);
     const bool has_blas = bt_kern_blas_load(NULL) == BT_OK;
+    list_isas(built, sizeof built, false);
+    list_isas(runs, sizeof runs, true);
     (void)snprintf(text, sizeof text,
-                   "%s; kernels built: %s; this machine runs: ref%s%s; mixed precision: %s, %s",
-                   has_blas ? bt_kern_blas_describe() : "no BLAS", built_in,
-                   bt_kern_has("avx2") ? " avx2" : "", bt_kern_has("avx512") ? " avx512" : "",
+                   "%s; kernels built:%s; this machine runs:%s; mixed precision: %s, %s",
+                   has_blas ? bt_kern_blas_describe() : "no BLAS", built, runs,
                    kern.products[BT_PRECISION_BF16].name, kern.products[BT_PRECISION_F16].name);
     return text;
 }

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * The vector kernels, written once in terms of a few primitives (vf, v_load, v_fma, ...) that the
- * including file defines for its instruction set, together with LANES, TILE_ROWS and SIMD(name).
- * Included by kern_avx2.c and kern_avx512.c; the portable twins are in kern_ref.c.
+ * including file defines for its instruction set, together with LANES, TILE_ROWS, SIMD(name) and
+ * transpose_8_rows. Included by kern_avx2.c, kern_avx512.c and kern_neon.c; the portable twins are
+ * in kern_ref.c.
  *
  * exp: range reduction by ln 2 in two parts and a degree-6 polynomial (Cephes expf), relative error
  * below 2e-7; below -87.3 the result is exactly 0, NaN stays NaN. */
@@ -334,31 +335,6 @@ static void SIMD(tile_product)(float *c, int64_t ld_c, const float *a, int64_t a
             tile_column(false, c_j, ld_c, a, a_row, a_col, b + j, ld_b, M, K, v_mask(left),
                         v_whole(), alpha_v, accumulate);
         }
-    }
-}
-
-/* 8 x 8 floats: pairs, fours, halves. Stored from the first row to the last. */
-static inline void transpose_8_rows(float *out, int64_t ld_out, const float *const rows[8]) {
-    __m256 row[8];
-    __m256 pair[8];
-    UNROLL for (int i = 0; i < 8; i++) {
-        row[i] = _mm256_loadu_ps(rows[i]);
-    }
-    UNROLL for (int i = 0; i < 8; i += 2) {
-        pair[i] = _mm256_unpacklo_ps(row[i], row[i + 1]);
-        pair[i + 1] = _mm256_unpackhi_ps(row[i], row[i + 1]);
-    }
-    UNROLL for (int i = 0; i < 8; i += 4) {
-        row[i] = _mm256_shuffle_ps(pair[i], pair[i + 2], 0x44);
-        row[i + 1] = _mm256_shuffle_ps(pair[i], pair[i + 2], 0xEE);
-        row[i + 2] = _mm256_shuffle_ps(pair[i + 1], pair[i + 3], 0x44);
-        row[i + 3] = _mm256_shuffle_ps(pair[i + 1], pair[i + 3], 0xEE);
-    }
-    UNROLL for (int i = 0; i < 4; i++) {
-        _mm256_storeu_ps(out + i * ld_out, _mm256_permute2f128_ps(row[i], row[i + 4], 0x20));
-    }
-    UNROLL for (int i = 0; i < 4; i++) {
-        _mm256_storeu_ps(out + (i + 4) * ld_out, _mm256_permute2f128_ps(row[i], row[i + 4], 0x31));
     }
 }
 

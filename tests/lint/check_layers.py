@@ -25,7 +25,7 @@ SHARED = {"jansson"}
 LIBC = set("""assert complex ctype errno fenv float inttypes iconv iso646 limits locale math setjmp
 signal stdalign stdarg stdatomic stdbool stddef stdint stdio stdlib stdnoreturn string tgmath
 threads time uchar wchar wctype dirent dlfcn elf execinfo fcntl fnmatch ftw getopt glob libgen link poll
-pthread pwd sched spawn strings sysexits termios unistd sys/file sys/ioctl sys/mman sys/resource
+pthread pwd sched spawn strings sysexits termios unistd sys/auxv sys/file sys/ioctl sys/mman sys/resource
 sys/random sys/statfs sys/prctl sys/socket sys/sysmacros sys/un sys/stat sys/statvfs sys/syscall
 sys/time sys/types sys/uio sys/utsname sys/wait sys/eventfd linux/limits malloc arpa/inet ifaddrs
 net/if netdb netinet/in netinet/tcp""".split())

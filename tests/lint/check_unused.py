@@ -20,6 +20,7 @@ TESTS_ONLY = {
     "bt_fs_fail_at": "faults: fails the k-th operation on files",
     "bt_fs_op_count": "faults: how many operations there are to fail",
     "bt_stop_set": "faults: as if a signal had come",
+    "bt_crc32c_has_instruction": "asked whether that instruction was compared",
     "bt_crc32c_table": "the portable twin that the processor's instruction is compared with",
     "bt_kern_gemm__ref": "the portable twin that the BLAS is compared with",
     "bt_kern_has": "which variants this machine can compare",

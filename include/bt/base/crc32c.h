@@ -6,8 +6,10 @@
 
 #include "bt/base/compiler.h"
 
-/* crc of the bytes so far (0 at the start) extended by data. Uses the processor's instruction. */
+/* crc of the bytes so far (0 at the start) extended by data. By the processor's instruction,
+ * where it has one. */
 uint32_t bt_crc32c(uint32_t crc, const void *data, size_t n);
+bool     bt_crc32c_has_instruction(void);                           /* SSE4.2, ARMv8's CRC32 */
 uint32_t bt_crc32c_table(uint32_t crc, const void *data, size_t n); /* the portable twin */
 /* rotr(crc,15) + 0xa282ead8: docs/model_garden/data.md section 5 */
 uint32_t bt_crc32c_mask(uint32_t crc);

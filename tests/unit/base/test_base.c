@@ -25,6 +25,7 @@
 #include <sched.h>
 #include <stdatomic.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 
@@ -270,6 +271,12 @@ static void test_signatures_are_hidden(void **state) {
 
 static void test_crc32c_is_castagnoli(void **state) {
     (void)state;
+    /* qemu-user, told which processor it is; one of x86-64 without SSE4.2 runs none of our tests */
+#if defined(__x86_64__)
+    assert_true(bt_crc32c_has_instruction());
+#else
+    assert_true(getenv("QEMU_CPU") == NULL || bt_crc32c_has_instruction());
+#endif
     /* RFC 3720 B.4 */
     uint8_t zeros[32] = {0};
     assert_int_equal(bt_crc32c(0, zeros, 32), 0x8a9136aa);

@@ -156,12 +156,12 @@ void fixture_load(fixture *f, const test_tensors *golden, const char *prefix) {
 }
 
 const char *const *fixture_isas(void) {
-    static const char       *found[4];
-    size_t                   n = 0;
-    static const char *const names[] = {"ref", "avx2", "avx512"};
-    for (size_t i = 0; i < BT_ARRAY_LEN(names); i++) {
-        if (bt_kern_has(names[i])) {
-            found[n++] = names[i];
+    static const char *found[4];
+    size_t             n = 0;
+    for (int i = 0; bt_kern_isa(i) != NULL; i++) {
+        if (bt_kern_has(bt_kern_isa(i))) {
+            assert_true(n + 1 < BT_ARRAY_LEN(found));
+            found[n++] = bt_kern_isa(i);
         }
     }
     found[n] = NULL;

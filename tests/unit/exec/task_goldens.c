@@ -320,9 +320,10 @@ typedef struct tolerance {
 /* Under "ref" a BLAS multiplies, in an order that its version and the processor decide. Adam
  * divides by the size of the gradient, so that of an element whose gradient nearly cancels it shows
  * the rounding of the whole sum: measured over nine kernels of OpenBLAS at most 1.5 times what our
- * own products stay within. A rule that is wrong is off by a hundred times as much. */
+ * our own products on x86 stay within, and those of NEON 1.1 times (a v of lora_all). A rule that
+ * is wrong is off by a hundred times as much. */
 static double order_factor(const task_case *c) {
-    return strcmp(c->engine, "ref") == 0 ? 4 : 1;
+    return strcmp(c->engine, "ref") == 0 ? 4 : strcmp(c->engine, "neon") == 0 ? 2 : 1;
 }
 
 static tolerance tolerance_of(const task_case *c, const char *kind, int64_t n_steps) {

@@ -4,6 +4,8 @@
  * sizes around the vector widths, odd ones, shifted pointers, in place; and where the header
  * promises equal bits, equal bits. */
 #include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "bt/base/bf16.h"
@@ -491,18 +493,29 @@ static void optim_is_near_double(const bt_kern *kern) {
 
 static void test_selection(void **state) {
     (void)state;
-    bt_kern kern;
-    assert_ok(bt_kern_select(NULL, &kern, err));
+    bt_kern           kern;
+    const char *const expected = getenv("BT_TEST_KERNELS"); /* of an emulated processor */
     assert_ok(bt_kern_select("auto", &kern, err));
-    assert_fails(bt_kern_select("sse9", &kern, err), BT_E_CONFIG, "auto, ref, avx2 or avx512");
-    if (!bt_kern_has("avx512")) {
-        assert_fails(bt_kern_select("avx512", &kern, err), BT_E_BACKEND, "avx512");
+    if (expected != NULL) {
+        char chosen[128];
+        (void)snprintf(chosen, sizeof chosen, "%s, %s", kern.isa,
+                       kern.products[BT_PRECISION_BF16].name);
+        assert_string_equal(chosen, expected);
+    }
+    assert_ok(bt_kern_select(NULL, &kern, err));
+    assert_fails(bt_kern_select("sse9", &kern, err), BT_E_CONFIG,
+                 "auto, ref, avx2, avx512 or neon");
+    static const char *const names[] = {"ref", "avx2", "avx512", "neon"};
+    for (size_t i = 0; i < BT_ARRAY_LEN(names); i++) {
+        if (!bt_kern_has(names[i])) { /* a processor has not both avx512 and neon */
+            assert_fails(bt_kern_select(names[i], &kern, err), BT_E_BACKEND,
+                         "choose auto, or of ref");
+        }
     }
     /* no slot may be empty under any isa: up to `products` the table is pointers */
-    const char *const isas[] = {"ref", "avx2", "avx512"};
-    for (size_t i = 0; i < BT_ARRAY_LEN(isas); i++) {
-        if (bt_kern_has(isas[i])) {
-            assert_ok(bt_kern_select(isas[i], &kern, err));
+    for (int i = 0; bt_kern_isa(i) != NULL; i++) {
+        if (bt_kern_has(bt_kern_isa(i))) {
+            assert_ok(bt_kern_select(bt_kern_isa(i), &kern, err));
             void *slots[offsetof(bt_kern, products) / sizeof(void *)];
             memcpy(slots, &kern, sizeof slots);
             for (size_t s = 0; s < BT_ARRAY_LEN(slots); s++) {

@@ -23,8 +23,6 @@ static uint16_t      a16[MAX_FLOATS], b16[MAX_FLOATS], c16[MAX_C], again16[MAX_C
 static unsigned char panels[3][1 << 23];
 static int           seen[MAX_FLOATS];
 
-static const char *const isas[] = {"ref", "avx2", "avx512"};
-
 typedef struct shape {
     int64_t     M, N, K;
     const char *why;
@@ -219,13 +217,13 @@ static void check_shapes(bt_nn *nn, bt_precision precision) {
 static void test_products_match(void **state) {
     (void)state;
     assert_ok(bt_kern_blas_load(err));
-    for (size_t i = 0; i < BT_ARRAY_LEN(isas); i++) {
-        if (!bt_kern_has(isas[i])) {
+    for (int i = 0; bt_kern_isa(i) != NULL; i++) {
+        if (!bt_kern_has(bt_kern_isa(i))) {
             continue;
         }
         bt_kern  kern;
         bt_pool *pool = NULL;
-        assert_ok(bt_kern_select(isas[i], &kern, err));
+        assert_ok(bt_kern_select(bt_kern_isa(i), &kern, err));
         assert_ok(bt_pool_create(&pool, 3, err));
         bt_nn nn = {.kern = &kern, .pool = pool, .panels = panels[0]};
         check_shapes(&nn, BT_PRECISION_F32);
@@ -272,12 +270,12 @@ static void test_float16_at_its_edges(void **state) {
         0x1p-14F,   0x1.ffcp-15F, 0x1.ffep-15F, 0x1.fffp-15F, 0x1.002p0F,
         0x1.006p0F, 65504,        65519,        65520,        -1e6F,
         INFINITY,   1e-38F,       0x1p-149F};
-    for (size_t i = 0; i < BT_ARRAY_LEN(isas); i++) {
+    for (int i = 0; bt_kern_isa(i) != NULL; i++) {
         bt_kern kern;
-        if (!bt_kern_has(isas[i])) {
+        if (!bt_kern_has(bt_kern_isa(i))) {
             continue;
         }
-        assert_ok(bt_kern_select(isas[i], &kern, err));
+        assert_ok(bt_kern_select(bt_kern_isa(i), &kern, err));
         bt_nn nn = {
             .kern = &kern, .panels = panels[0], .product = &kern.products[BT_PRECISION_F16]};
         nn.panel_bytes = bt_nn_product_scratch_bytes(nn.product);
@@ -323,13 +321,13 @@ static void test_bits_do_not_depend_on_threads(void **state) {
     (void)state;
     const shape s = shapes[BT_ARRAY_LEN(shapes) - 1];
     fill_factors(&s, BT_PRECISION_F32);
-    for (size_t i = 0; i < BT_ARRAY_LEN(isas); i++) {
+    for (int i = 0; bt_kern_isa(i) != NULL; i++) {
         bt_kern  kern;
         bt_pool *pool = NULL;
-        if (!bt_kern_has(isas[i])) {
+        if (!bt_kern_has(bt_kern_isa(i))) {
             continue;
         }
-        assert_ok(bt_kern_select(isas[i], &kern, err));
+        assert_ok(bt_kern_select(bt_kern_isa(i), &kern, err));
         assert_ok(bt_pool_create(&pool, 3, err));
         for (int p = 0; p < (int)BT_N_PRECISIONS; p++) {
             bt_nn nn = {.kern = &kern,
