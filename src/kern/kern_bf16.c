@@ -1,34 +1,21 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Products of bfloat16 factors where the processor has them: with AVX512_BF16's dot products of
- * pairs, and with AMX tiles. Both read the same panels of pairs (d, d+1), as 32-bit words: of A
- * [row][pair], of B [pair][column]. Sums are float32. Built with its own flags: nothing here may
- * run before bt_kern_select has looked at the processor. */
-#define _GNU_SOURCE
-#include <immintrin.h>
-#include <string.h>
-#include <sys/syscall.h>
-#include <unistd.h>
-
-#include "kern_internal.h"
+ * Products of bfloat16 factors with AVX512_BF16's dot products of pairs, and the panels that these
+ * and AMX's (kern_amx.c) read. Sums are float32. Built with its own flags: nothing here may run
+ * before bt_kern_select has looked at the processor. */
+#include "kern_bf16.h"
 
 enum {
-    DOT_ROWS = 14,  /* of a tile of C in vector registers */
-    AMX_ROWS = 32,  /* of one in two by two AMX tiles */
-    COLS = 32,      /* of both */
-    WORDS = 16,     /* of a vector */
-    DEPTH = 512,    /* a multiple of what an AMX tile is deep */
-    AMX_DEPTH = 32, /* numbers, 16 words */
+    DOT_ROWS = 14, /* of a tile of C in vector registers */
+    COLS = BF16_COLS,
+    WORDS = BF16_WORDS,
+    DEPTH = 512,
 };
-
-static inline __mmask16 first_lanes(int64_t n) {
-    return (__mmask16)(n >= WORDS ? 0xFFFF : n <= 0 ? 0 : (UINT32_C(1) << n) - 1);
-}
 
 /* Words (row[2p], row[2p+1]) of one row, p < 16, from n floats. */
 static inline __m512i pairs_along(const float *row, int64_t n) {
-    const __m512 low = _mm512_maskz_loadu_ps(first_lanes(n), row);
-    const __m512 high = _mm512_maskz_loadu_ps(first_lanes(n - WORDS), row + WORDS);
+    const __m512 low = _mm512_maskz_loadu_ps(bf16_first_lanes(n), row);
+    const __m512 high = _mm512_maskz_loadu_ps(bf16_first_lanes(n - WORDS), row + WORDS);
     return (__m512i)_mm512_cvtne2ps_pbh(high, low);
 }
 
@@ -95,10 +82,6 @@ typedef struct source {
     int64_t         depth;
 } source;
 
-static int64_t padded(int64_t depth) {
-    return (depth + AMX_DEPTH - 1) / AMX_DEPTH * AMX_DEPTH;
-}
-
 /* r[w] = words of the pairs d/2.., of w = first..first+15; consecutive d in memory. is_16 is a
  * constant after inlining, here and below. */
 static ALWAYS_INLINE void load_along(const bool is_16, __m512i r[WORDS], const source *s,
@@ -114,7 +97,7 @@ static ALWAYS_INLINE void load_along(const bool is_16, __m512i r[WORDS], const s
 /* r[p] = words of the pair d/2 + p, of w = first..first+15; consecutive w in memory. */
 static ALWAYS_INLINE void load_across(const bool is_16, __m512i r[WORDS], const source *s,
                                       int64_t first, int64_t d) {
-    const __mmask16 mask = first_lanes(s->n_there - first);
+    const __mmask16 mask = bf16_first_lanes(s->n_there - first);
     UNROLL for (int i = 0; i < WORDS; i++) {
         const int64_t pair = d + 2 * i;
         const int64_t at = pair * s->deep_step + first;
@@ -132,7 +115,7 @@ static ALWAYS_INLINE void load_across(const bool is_16, __m512i r[WORDS], const 
 /* [width][padded / 2] words */
 static ALWAYS_INLINE void pack_rows(const bool is_16, uint32_t *panel, int64_t width,
                                     const source *s) {
-    const int64_t words = padded(s->depth) / 2;
+    const int64_t words = bf16_padded(s->depth) / 2;
     __m512i       r[WORDS];
     for (int64_t first = 0; first < width; first += WORDS) {
         for (int64_t d = 0; d < s->depth; d += 2 * WORDS) {
@@ -172,7 +155,7 @@ static ALWAYS_INLINE void pack_cols(const bool is_16, uint32_t *panel, const sou
 /* Panels one after another; s is the first one's source. */
 static void pack_panels(uint32_t *panels, bool is_of_a, int64_t width, source s, int64_t n_wide) {
     for (int64_t w = 0; w < n_wide; w += width) {
-        uint32_t *const panel = panels + w * (padded(s.depth) / 2);
+        uint32_t *const panel = panels + w * (bf16_padded(s.depth) / 2);
         if (is_of_a && s.x != NULL) {
             pack_rows(false, panel, width, &s);
         } else if (is_of_a) {
@@ -188,36 +171,23 @@ static void pack_panels(uint32_t *panels, bool is_of_a, int64_t width, source s,
     }
 }
 
-/* pack_a_dot, pack_a16_dot, ...: the entries of the tables. */
-#define DEFINE_PACKS(which, is_of_a, width)                                                        \
-    static void pack_##which(void *panels, const float *x, int64_t wide_step, int64_t deep_step,   \
-                             int64_t n_wide, int64_t n_there, int64_t depth) {                     \
+/* The entries of the tables. */
+#define DEFINE_PACKS(linkage, prefix, which, is_of_a, width)                                       \
+    linkage void prefix##pack_##which(void *panels, const float *x, int64_t wide_step,             \
+                                      int64_t deep_step, int64_t n_wide, int64_t n_there,          \
+                                      int64_t depth) {                                             \
         const source s = {x, NULL, wide_step, deep_step, n_there, depth};                          \
         pack_panels(panels, is_of_a, width, s, n_wide);                                            \
     }                                                                                              \
-    static void pack16_##which(void *panels, const uint16_t *x, int64_t wide_step,                 \
-                               int64_t deep_step, int64_t n_wide, int64_t n_there,                 \
-                               int64_t depth) {                                                    \
+    linkage void prefix##pack16_##which(void *panels, const uint16_t *x, int64_t wide_step,        \
+                                        int64_t deep_step, int64_t n_wide, int64_t n_there,        \
+                                        int64_t depth) {                                           \
         const source s = {NULL, x, wide_step, deep_step, n_there, depth};                          \
         pack_panels(panels, is_of_a, width, s, n_wide);                                            \
     }
-DEFINE_PACKS(a_dot, true, DOT_ROWS)
-DEFINE_PACKS(a_amx, true, AMX_ROWS)
-DEFINE_PACKS(b, false, COLS)
-
-static inline void store_row(float *c, __m512 sum_0, __m512 sum_1, int64_t n_cols, __m512 alpha,
-                             bool accumulate) {
-    const __mmask16 mask_0 = first_lanes(n_cols);
-    const __mmask16 mask_1 = first_lanes(n_cols - WORDS);
-    __m512          x_0 = _mm512_mul_ps(sum_0, alpha);
-    __m512          x_1 = _mm512_mul_ps(sum_1, alpha);
-    if (accumulate) {
-        x_0 = _mm512_add_ps(_mm512_maskz_loadu_ps(mask_0, c), x_0);
-        x_1 = _mm512_add_ps(_mm512_maskz_loadu_ps(mask_1, c + WORDS), x_1);
-    }
-    _mm512_mask_storeu_ps(c, mask_0, x_0);
-    _mm512_mask_storeu_ps(c + WORDS, mask_1, x_1);
-}
+DEFINE_PACKS(static, , a, true, DOT_ROWS)
+DEFINE_PACKS(extern, bf16_, a_amx, true, BF16_AMX_ROWS)
+DEFINE_PACKS(extern, bf16_, b, false, COLS)
 
 /* Row i of A is the words at a + i * row_words. */
 static ALWAYS_INLINE void multiply_dot(float *c, int64_t ld_c, const unsigned char *a,
@@ -242,15 +212,15 @@ static ALWAYS_INLINE void multiply_dot(float *c, int64_t ld_c, const unsigned ch
     }
     UNROLL for (int i = 0; i < DOT_ROWS; i++) {
         if (i < n_rows) {
-            store_row(c + i * ld_c, sum[i][0], sum[i][1], n_cols, _mm512_set1_ps(alpha),
-                      accumulate);
+            bf16_store_row(c + i * ld_c, sum[i][0], sum[i][1], n_cols, _mm512_set1_ps(alpha),
+                           accumulate);
         }
     }
 }
 
 static void tile_dot(float *c, int64_t ld_c, const void *a_panel, const void *b_panel,
                      int64_t n_rows, int64_t n_cols, int64_t depth, float alpha, bool accumulate) {
-    const int64_t words = padded(depth) / 2;
+    const int64_t words = bf16_padded(depth) / 2;
     multiply_dot(c, ld_c, a_panel, words * (int64_t)sizeof(uint32_t), b_panel, words, n_rows,
                  n_cols, alpha, accumulate);
 }
@@ -258,81 +228,14 @@ static void tile_dot(float *c, int64_t ld_c, const void *a_panel, const void *b_
 static void tile_dot_in_place(float *c, int64_t ld_c, const uint16_t *a, int64_t ld_a,
                               const void *b_panel, int64_t n_cols, int64_t depth, float alpha,
                               bool accumulate) {
-    BT_ASSERT(depth % AMX_DEPTH == 0);
+    BT_ASSERT(depth % BF16_DEPTH_STEP == 0);
     multiply_dot(c, ld_c, (const unsigned char *)a, ld_a * (int64_t)sizeof *a, b_panel, depth / 2,
                  DOT_ROWS, n_cols, alpha, accumulate);
 }
 
-/* What LDTILECFG reads: all eight tiles have 16 rows of 64 bytes. */
-typedef struct tile_config {
-    uint8_t  palette;
-    uint8_t  start_row;
-    uint8_t  reserved[14];
-    uint16_t row_bytes[16];
-    uint8_t  rows[16];
-} tile_config;
-
-static void start_amx(void) {
-    /* static: gcc's intrinsic does not say that it reads all 64 bytes */
-    static const tile_config config = {.palette = 1,
-                                       .row_bytes = {64, 64, 64, 64, 64, 64, 64, 64},
-                                       .rows = {16, 16, 16, 16, 16, 16, 16, 16}};
-    _tile_loadconfig(&config);
-}
-
-static void stop_amx(void) {
-    _tile_release();
-}
-
-/* Tiles 0 to 3: sums of the four quarters; 4, 5: rows of A; 6, 7: columns of B. */
-static ALWAYS_INLINE void multiply_amx(float *c, int64_t ld_c, const unsigned char *a,
-                                       size_t row_bytes, const uint32_t *b, size_t words,
-                                       int64_t n_rows, int64_t n_cols, float alpha,
-                                       bool accumulate) {
-    _Alignas(64) float sum[AMX_ROWS][COLS];
-    _tile_zero(0);
-    _tile_zero(1);
-    _tile_zero(2);
-    _tile_zero(3);
-    for (size_t p = 0; p < words; p += WORDS) {
-        _tile_loadd(4, a + p * sizeof *b, row_bytes);
-        _tile_loadd(5, a + WORDS * row_bytes + p * sizeof *b, row_bytes);
-        _tile_loadd(6, b + p * COLS, COLS * sizeof *b);
-        _tile_loadd(7, b + p * COLS + WORDS, COLS * sizeof *b);
-        _tile_dpbf16ps(0, 4, 6);
-        _tile_dpbf16ps(1, 4, 7);
-        _tile_dpbf16ps(2, 5, 6);
-        _tile_dpbf16ps(3, 5, 7);
-    }
-    _tile_stored(0, &sum[0][0], sizeof sum[0]);
-    _tile_stored(1, &sum[0][WORDS], sizeof sum[0]);
-    _tile_stored(2, &sum[WORDS][0], sizeof sum[0]);
-    _tile_stored(3, &sum[WORDS][WORDS], sizeof sum[0]);
-    const __m512 alpha_v = _mm512_set1_ps(alpha);
-    for (int64_t i = 0; i < AMX_ROWS && i < n_rows; i++) {
-        store_row(c + i * ld_c, _mm512_load_ps(&sum[i][0]), _mm512_load_ps(&sum[i][WORDS]), n_cols,
-                  alpha_v, accumulate);
-    }
-}
-
-static void tile_amx(float *c, int64_t ld_c, const void *a_panel, const void *b_panel,
-                     int64_t n_rows, int64_t n_cols, int64_t depth, float alpha, bool accumulate) {
-    const size_t words = (size_t)padded(depth) / 2;
-    multiply_amx(c, ld_c, a_panel, words * sizeof(uint32_t), b_panel, words, n_rows, n_cols, alpha,
-                 accumulate);
-}
-
-static void tile_amx_in_place(float *c, int64_t ld_c, const uint16_t *a, int64_t ld_a,
-                              const void *b_panel, int64_t n_cols, int64_t depth, float alpha,
-                              bool accumulate) {
-    BT_ASSERT(depth % AMX_DEPTH == 0);
-    multiply_amx(c, ld_c, (const unsigned char *)a, (size_t)ld_a * sizeof *a, b_panel,
-                 (size_t)depth / 2, AMX_ROWS, n_cols, alpha, accumulate);
-}
-
 static void to_bf16(uint16_t *out, const float *in, int64_t n) {
     for (int64_t i = 0; i < n; i += WORDS) {
-        const __mmask16 mask = first_lanes(n - i);
+        const __mmask16 mask = bf16_first_lanes(n - i);
         const __m256i   x = (__m256i)_mm512_cvtneps_pbh(_mm512_maskz_loadu_ps(mask, in + i));
         _mm256_mask_storeu_epi16(out + i, mask, x);
     }
@@ -344,35 +247,12 @@ void kern_override_bf16(bt_kern *kern) {
                                                           .rows = DOT_ROWS,
                                                           .cols = COLS,
                                                           .depth = DEPTH,
-                                                          .depth_step = AMX_DEPTH,
+                                                          .depth_step = BF16_DEPTH_STEP,
                                                           .element_bytes = sizeof(uint16_t),
-                                                          .pack_a = pack_a_dot,
-                                                          .pack_b = pack_b,
-                                                          .pack_a16 = pack16_a_dot,
-                                                          .pack_b16 = pack16_b,
+                                                          .pack_a = pack_a,
+                                                          .pack_b = bf16_pack_b,
+                                                          .pack_a16 = pack16_a,
+                                                          .pack_b16 = bf16_pack16_b,
                                                           .tile = tile_dot,
                                                           .tile_in_place16 = tile_dot_in_place};
-}
-
-void kern_override_amx(bt_kern *kern) {
-    kern->products[BT_PRECISION_BF16] = (bt_kern_product){.name = "bfloat16 (AMX)",
-                                                          .rows = AMX_ROWS,
-                                                          .cols = COLS,
-                                                          .depth = DEPTH,
-                                                          .depth_step = AMX_DEPTH,
-                                                          .element_bytes = sizeof(uint16_t),
-                                                          .pack_a = pack_a_amx,
-                                                          .pack_b = pack_b,
-                                                          .pack_a16 = pack16_a_amx,
-                                                          .pack_b16 = pack16_b,
-                                                          .start = start_amx,
-                                                          .stop = stop_amx,
-                                                          .tile = tile_amx,
-                                                          .tile_in_place16 = tile_amx_in_place};
-}
-
-/* The kernel gives a process its tiles on request (Linux, Documentation/arch/x86/xstate.rst). */
-bool kern_request_amx(void) {
-    enum { ARCH_REQ_XCOMP_PERM = 0x1023, XFEATURE_XTILEDATA = 18 };
-    return syscall(SYS_arch_prctl, ARCH_REQ_XCOMP_PERM, XFEATURE_XTILEDATA) == 0;
 }

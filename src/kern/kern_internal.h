@@ -21,6 +21,7 @@ void kern_override_avx512(bt_kern *kern);
 void kern_override_bf16(bt_kern *kern);
 void kern_override_amx(bt_kern *kern);
 void kern_override_neon(bt_kern *kern);
+void kern_override_amx_model(bt_kern *kern); /* of tests: kern_amx_tiles.h */
 /* Asks the operating system for AMX's tiles, for this process and the threads that it will start.
  */
 bool kern_request_amx(void);
@@ -35,6 +36,8 @@ void                         kern_from_bf16__ref(float *out, const uint16_t *in,
 enum { KERN_MAX_WIDTH = 64 };
 typedef void kern_pack_fn(void *panels, const float *x, int64_t wide_step, int64_t deep_step,
                           int64_t n_wide, int64_t n_there, int64_t depth);
+typedef void kern_pack16_fn(void *panels, const uint16_t *x, int64_t wide_step, int64_t deep_step,
+                            int64_t n_wide, int64_t n_there, int64_t depth);
 void         kern_pack_widened(kern_pack_fn *pack, int64_t width, void *panels, const uint16_t *x,
                                int64_t wide_step, int64_t deep_step, int64_t n_wide, int64_t n_there,
                                int64_t depth);

@@ -25,6 +25,7 @@ TESTS_ONLY = {
     "bt_kern_gemm__ref": "the portable twin that the BLAS is compared with",
     "bt_kern_has": "which variants this machine can compare",
     "bt_kern_bf16_variant": "which variants this machine can compare",
+    "kern_override_amx_model": "AMX's kernels built again, with a model of its instructions",
     "bt_exec_encode": "the engine's numbers beside Model Garden's",
     "bt_exec_gradient*": "the engine's numbers beside Model Garden's",
     "bt_pjrt_program_is_from_cache": "shows that the cache of programs is used",

@@ -104,7 +104,7 @@ static bt_nn_product make_product(const shape *s, int variant) {
                            .M = s->M,
                            .N = s->N,
                            .K = s->K,
-                           .alpha = 0.5F,
+                           .alpha = tb ? 1 : 0.5F,
                            .accumulate = (variant & 4) != 0};
 }
 
@@ -179,7 +179,7 @@ static void check_product(bt_nn *nn, const shape *s, int variant) {
             want[i * p.ld_c + j] *= 2;
         }
     }
-    test_close_f32(c, want, (size_t)n_c, 8e-6 * sqrt((double)s->K), 1e-6, what);
+    test_close_f32(c, want, (size_t)n_c, 16e-6 * sqrt((double)s->K), 1e-6, what);
     check_seen(&p);
     if (nn->product != NULL && nn->product->pack_a16 != NULL) {
         check_typed(nn, p, what);
@@ -214,6 +214,37 @@ static void check_shapes(bt_nn *nn, bt_precision precision) {
     }
 }
 
+static void check_bits16(bt_nn *nn, bt_pool *pool, bt_nn_product p) {
+    const size_t n_bytes = (size_t)(p.M * p.ld_c) * sizeof *c16;
+    p.a16 = a16;
+    p.b16 = b16;
+    p.c16 = c16;
+    memset(c16, 0, n_bytes);
+    nn->pool = NULL;
+    bt_nn_product_run(nn, &p);
+    memcpy(again16, c16, n_bytes);
+    nn->pool = pool;
+    bt_nn_product_run(nn, &p);
+    assert_memory_equal(c16, again16, n_bytes);
+}
+
+static void check_bits(bt_nn *nn, bt_pool *pool, const shape *s, int variant) {
+    const bt_nn_product p = make_product(s, variant);
+    const size_t        n_bytes = (size_t)(s->M * p.ld_c) * sizeof *c;
+    fill_c(c, s->M * p.ld_c);
+    nn->pool = NULL;
+    bt_nn_product_run(nn, &p);
+    memcpy(again, c, n_bytes);
+    fill_c(c, s->M * p.ld_c);
+    nn->pool = pool;
+    bt_nn_product_run(nn, &p);
+    assert_memory_equal(c, again, n_bytes);
+    if (nn->product->pack_a16 != NULL) {
+        check_bits16(nn, pool, p);
+    }
+}
+
+#ifndef BT_KERN_AMX_MODEL
 static void test_products_match(void **state) {
     (void)state;
     assert_ok(bt_kern_blas_load(err));
@@ -286,36 +317,6 @@ static void test_float16_at_its_edges(void **state) {
     }
 }
 
-static void check_bits16(bt_nn *nn, bt_pool *pool, bt_nn_product p) {
-    const size_t n_bytes = (size_t)(p.M * p.ld_c) * sizeof *c16;
-    p.a16 = a16;
-    p.b16 = b16;
-    p.c16 = c16;
-    memset(c16, 0, n_bytes);
-    nn->pool = NULL;
-    bt_nn_product_run(nn, &p);
-    memcpy(again16, c16, n_bytes);
-    nn->pool = pool;
-    bt_nn_product_run(nn, &p);
-    assert_memory_equal(c16, again16, n_bytes);
-}
-
-static void check_bits(bt_nn *nn, bt_pool *pool, const shape *s, int variant) {
-    const bt_nn_product p = make_product(s, variant);
-    const size_t        n_bytes = (size_t)(s->M * p.ld_c) * sizeof *c;
-    fill_c(c, s->M * p.ld_c);
-    nn->pool = NULL;
-    bt_nn_product_run(nn, &p);
-    memcpy(again, c, n_bytes);
-    fill_c(c, s->M * p.ld_c);
-    nn->pool = pool;
-    bt_nn_product_run(nn, &p);
-    assert_memory_equal(c, again, n_bytes);
-    if (nn->product->pack_a16 != NULL) {
-        check_bits16(nn, pool, p);
-    }
-}
-
 /* BLAS promises nothing of the kind. */
 static void test_bits_do_not_depend_on_threads(void **state) {
     (void)state;
@@ -352,11 +353,78 @@ static void test_bits_do_not_depend_on_threads(void **state) {
     }
 }
 
+#else
+#include "../../../src/kern/kern_amx_tiles.h"
+#include "../../../src/kern/kern_internal.h"
+
+/* What the tiles of AMX hold after a product of tiles of one row, two pairs deep. */
+static float dot_of_pairs(float c_0, const float a_pairs[4], const float b_pairs[4]) {
+    const tile_config config = {.palette = 1, .rows = {1, 1, 2}, .row_bytes = {4, 8, 4}};
+    uint16_t          halves_a[4], halves_b[4];
+    for (int i = 0; i < 4; i++) {
+        halves_a[i] = bt_bf16_round(a_pairs[i]);
+        halves_b[i] = bt_bf16_round(b_pairs[i]);
+    }
+    tile_configure(&config);
+    tile_load(0, &c_0, sizeof c_0);
+    tile_load(1, halves_a, sizeof halves_a);
+    tile_load(2, halves_b, 2 * sizeof *halves_b);
+    tile_dot_bf16(0, 1, 2);
+    tile_store(0, &c_0, sizeof c_0);
+    tile_release();
+    return c_0;
+}
+
+static void test_model_is_as_described(void **state) {
+    (void)state;
+    static const float ones[] = {1, 1, 1, 1};
+    static const float mixed[] = {1, 2, 3, 4};
+    static const float tens[] = {1, 10, 100, 1000};
+    static const float sums[] = {0x1p24F, 1, 1, 1}; /* even: 2^24 + 1, odd: 2 */
+    static const float tiny[] = {0x1p-130F, 0, 0, 0};
+    static const float less[] = {0x1p-100F, 0, 0, 0};
+    assert_true(dot_of_pairs(7, mixed, tens) == 4328);
+    assert_true(dot_of_pairs(0, sums, ones) == 0x1p24F + 2);
+    assert_true(dot_of_pairs(0, tiny, ones) == 0); /* subnormal, coming in */
+    assert_true(dot_of_pairs(0x1p-130F, ones, (float[4]){0}) == 0);
+    assert_true(dot_of_pairs(0, less, less) == 0); /* going out */
+    assert_true(isnan(dot_of_pairs(0, (float[4]){INFINITY}, (float[4]){0})));
+}
+
+static void test_model_matches(void **state) {
+    (void)state;
+    bt_kern kern;
+    if (!bt_kern_has("avx512")) {
+        test_skip("the rest of AMX's kernels needs AVX-512, which this machine lacks");
+    }
+    assert_ok(bt_kern_select("avx512", &kern, err));
+    bt_kern_product bf16;
+    if (!bt_kern_bf16_variant(&kern, 1, &bf16)) {
+        test_skip("the rest of AMX's kernels needs AVX512_BF16, which this machine lacks");
+    }
+    kern_override_amx_model(&kern);
+    bt_nn nn = {.kern = &kern, .panels = panels[0], .product = &kern.products[BT_PRECISION_BF16]};
+    check_shapes(&nn, BT_PRECISION_BF16);
+    bt_pool *pool = NULL;
+    assert_ok(bt_pool_create(&pool, 3, err));
+    nn.panel_bytes = sizeof panels[0];
+    for (int variant = 0; variant < 4; variant++) {
+        check_bits(&nn, pool, &shapes[BT_ARRAY_LEN(shapes) - 1], variant);
+    }
+    bt_pool_free(pool);
+}
+#endif
+
 int main(void) {
     const struct CMUnitTest tests[] = {
+#ifdef BT_KERN_AMX_MODEL
+        cmocka_unit_test(test_model_is_as_described),
+        cmocka_unit_test(test_model_matches),
+#else
         cmocka_unit_test(test_products_match),
         cmocka_unit_test(test_float16_at_its_edges),
         cmocka_unit_test(test_bits_do_not_depend_on_threads),
+#endif
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
