@@ -22,6 +22,7 @@ void kern_override_bf16(bt_kern *kern);
 void kern_override_amx(bt_kern *kern);
 void kern_override_neon(bt_kern *kern);
 void kern_override_amx_model(bt_kern *kern); /* of tests: kern_amx_tiles.h */
+void kern_override_bfmmla(bt_kern *kern);
 /* Asks the operating system for AMX's tiles, for this process and the threads that it will start.
  */
 bool kern_request_amx(void);

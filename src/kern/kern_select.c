@@ -66,6 +66,11 @@ static bool has_neon(void) {
     enum { ADVANCED_SIMD = 1 << 1 }; /* of AT_HWCAP */
     return (getauxval(AT_HWCAP) & ADVANCED_SIMD) != 0;
 }
+
+static bool has_bfmmla(void) {
+    enum { BF16 = 1 << 14 }; /* of AT_HWCAP2 */
+    return (getauxval(AT_HWCAP2) & BF16) != 0;
+}
 #define X86(entry) NULL
 #define ARM(entry) entry
 
@@ -106,6 +111,7 @@ typedef struct bf16_row {
 static const bf16_row bf16_rows[] = {
     {"avx512", X86(has_bf16), X86(kern_override_bf16)},
     {"avx512", X86(has_amx), X86(kern_override_amx)},
+    {"neon", ARM(has_bfmmla), ARM(kern_override_bfmmla)},
 };
 
 static const bt_kern ref_table = {
