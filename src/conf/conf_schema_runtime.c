@@ -118,6 +118,9 @@ static const conf_key runtime_keys[] = {
         "first there is of libopenblas.so.0, libblis.so.4, libmkl_rt.so.2, libblas.so.3)"),
     KEY("bug_compatible", T_BOOL, EXT, "false", RULE_NONE,
         "reproduce Model Garden's known defects, for parity tests"),
+    KEY("data_index", T_STR, EXT, "auto", RULE_NONE,
+        "where it is kept for the next start what was found by reading a large table or record "
+        "file through: auto (a hidden file beside it, else the user's cache), none, or a folder"),
     KEY_IGNORED("dataset_num_private_threads", T_INT, NULLABLE, NULL, RULE_NONE,
                 "threads of the input pipeline", WHY_INPUT),
     KEY_IGNORED("default_shard_dim", T_INT, 0, "-1", RULE_NONE,
