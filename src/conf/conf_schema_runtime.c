@@ -162,6 +162,9 @@ static const conf_key runtime_keys[] = {
     KEY("pjrt_plugin", T_STR, EXT | NULLABLE, "", RULE_NONE,
         "path of a PJRT plug-in (a shared library) on whose devices the steps run; empty = the "
         "strategy looks for one, or needs none"),
+    KEY("precision", T_STR, EXT | NULLABLE, NULL, &(const conf_rule)CHOICES("int8"),
+        "int8: evaluations and predictions multiply the encoder's weights in 8 bits, and tell what "
+        "that costs (null = in mixed_precision_dtype; docs/guide/predictions.md)"),
     KEY("recompute", T_BOOL, EXT, "false", RULE_NONE, "recompute activations in the backward pass"),
     KEY_IGNORED("run_eagerly", T_BOOL, 0, "false", RULE_NONE, "run op by op", WHY_GRAPH),
     KEY_IGNORED("task_index", T_INT, 0, "-1", RULE_NONE,

@@ -18,6 +18,7 @@ enum {
     XCR0_AVX512 = 0xE6,
     XCR0_TILES = 0x60000,
     AVX512_BF16_BIT = 1 << 5,     /* cpuid 7, 1: eax */
+    AVX512_VNNI_BIT = 1 << 11,    /* cpuid 7, 0: ecx */
     AMX_BITS = 1 << 22 | 1 << 24, /* cpuid 7, 0: edx: BF16, TILE */
 };
 
@@ -48,6 +49,12 @@ static bool has_avx512(void) {
 static bool has_bf16(void) {
     uint32_t a = 0, b = 0, c = 0, d = 0;
     return __get_cpuid_count(7, 1, &a, &b, &c, &d) != 0 && (a & AVX512_BF16_BIT) != 0;
+}
+
+bool kern_has_vnni(void) {
+    uint32_t a = 0, b = 0, c = 0, d = 0;
+    return has_avx512() && __get_cpuid_count(7, 0, &a, &b, &c, &d) != 0 &&
+           (c & AVX512_VNNI_BIT) != 0;
 }
 
 static bool has_amx(void) {

@@ -130,6 +130,9 @@ typedef enum exec_grad_kind {
     EXEC_GRAD_WAITING_ROWS,   /* the word table's: 0 but for the rows of the batch */
 } exec_grad_kind;
 
+/* The dense layers in 8 bits (exec_cpu_int8.c). */
+typedef struct exec_int8 exec_int8;
+
 typedef struct exec_cpu {
     bt_exec         base;
     const bt_model *model; /* borrowed */
@@ -152,7 +155,9 @@ typedef struct exec_cpu {
     exec_share      share; /* of the batch of this step */
     exec_ranks      ranks;
     exec_scale      scale;
-    const bt_batch *begun; /* the step that was made and not ended; NULL: none */
+    exec_int8      *int8;           /* owned; NULL: the weights are floats */
+    size_t          released_bytes; /* of base.param, which took the place of these */
+    const bt_batch *begun;          /* the step that was made and not ended; NULL: none */
     bt_step_result  begun_result;
     char            description[EXEC_DESCRIPTION_BYTES];
 } exec_cpu;
@@ -179,12 +184,13 @@ static inline const exec_cpu *exec_cpu_seen(const bt_exec *exec) {
     return (const exec_cpu *)(const void *)exec;
 }
 /* exec_cpu_step.c */
-exec_train_depth_fn exec_cpu_train_depth;
-exec_train_begin_fn exec_cpu_train_begin;
-exec_train_end_fn   exec_cpu_train_end;
-exec_gradients_fn   exec_cpu_gradients;
-exec_evaluate_fn    exec_cpu_evaluate;
-exec_encode_fn      exec_cpu_encode;
+exec_train_depth_fn   exec_cpu_train_depth;
+exec_train_begin_fn   exec_cpu_train_begin;
+exec_train_end_fn     exec_cpu_train_end;
+exec_gradients_fn     exec_cpu_gradients;
+exec_evaluate_fn      exec_cpu_evaluate;
+exec_encode_fn        exec_cpu_encode;
+exec_round_weights_fn exec_cpu_round_weights; /* exec_cpu_int8.c */
 /* exec_cpu_scale.c */
 bt_loss_scale exec_cpu_get_loss_scale(const bt_exec *exec);
 void          exec_cpu_set_loss_scale(bt_exec *exec, bt_loss_scale scale);

@@ -10,7 +10,7 @@
 
 #include "bt/base/alloc.h"
 #include "bt/base/size.h"
-#include "exec_cpu_internal.h"
+#include "exec_cpu_int8.h"
 
 static int64_t largest(int64_t a, int64_t b) {
     return a > b ? a : b;
@@ -194,6 +194,13 @@ typedef struct scratch_size {
     size_t  panel_bytes, all_bytes;
 } scratch_size;
 
+/* Products in 8 bits and in floats come one after the other. */
+static size_t panel_bytes(const exec_cpu *exec) {
+    const size_t of_floats = bt_nn_product_scratch_bytes(exec->nn.product);
+    const size_t of_bytes = exec_int8_scratch_bytes(exec->int8, exec->model);
+    return of_floats > of_bytes ? of_floats : of_bytes;
+}
+
 static scratch_size scratch_for(const exec_cpu *exec, int64_t rows, int64_t length) {
     const bt_encoder_config *const e = &exec->model->encoder;
     const size_t                   n_threads = (size_t)bt_pool_n_threads(exec->pool);
@@ -202,7 +209,7 @@ static scratch_size scratch_for(const exec_cpu *exec, int64_t rows, int64_t leng
     scratch_size s = {.n_partials = bt_nn_partials_size(rows, cols),
                       .n_thread = bt_nn_thread_scratch_size(
                           length, e->hidden_size / e->num_attention_heads, cols),
-                      .panel_bytes = bt_nn_product_scratch_bytes(exec->nn.product)};
+                      .panel_bytes = panel_bytes(exec)};
     s.all_bytes = ((size_t)s.n_partials + (size_t)s.n_thread * n_threads) * sizeof(float) +
                   s.panel_bytes * n_threads;
     return s;
@@ -287,7 +294,8 @@ bt_status exec_plan(exec_cpu *exec, const exec_shape *shape, const exec_shape *r
         BT_TRY(grow_block(exec, shape, n_floats, count_floats(exec, reserve), err));
     }
     const int64_t rows = largest(shape->n_tokens, shape->n_seqs);
-    if (rows > acts->scratch_rows || shape->max_length > acts->scratch_length) {
+    if (rows > acts->scratch_rows || shape->max_length > acts->scratch_length ||
+        panel_bytes(exec) > exec->nn.panel_bytes) {
         const int64_t most_rows = largest(reserve->n_tokens, reserve->n_seqs);
         BT_TRY(plan_scratch(
             exec, largest(acts->scratch_rows, largest(rows, most_rows)),
