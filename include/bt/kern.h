@@ -106,6 +106,51 @@ typedef struct bt_kern_product {
                             bool accumulate);
 } bt_kern_product;
 
+/* Small products of bfloat16 factors on one thread, of one head of one sequence: sums are float32.
+ * The left factor [M,K] lies in rows of bt_kern_tiles16_row(K) numbers, the right one [K,N] in
+ * pairs: rows of bt_kern_tiles16_row(N) words (x[2p,j], x[2p+1,j]). Both are filled up with zeros:
+ * rows of the left one to a multiple of 16, pairs to `deep` numbers. */
+typedef struct bt_kern_tiles16 {
+    const char *name;
+    int64_t     deep; /* the summed dimension is worked on in multiples of this, 2 at least */
+    /* Factors of x [n_rows,n_cols], whose rows are ld numbers apart: left = x or its transpose,
+     * right = x or its transpose. */
+    void (*left)(uint16_t *left, const uint16_t *x, int64_t ld, int64_t n_rows, int64_t n_cols);
+    void (*left_transposed)(uint16_t *left, const uint16_t *x, int64_t ld, int64_t n_rows,
+                            int64_t n_cols);
+    void (*right)(uint32_t *right, const uint16_t *x, int64_t ld, int64_t n_rows, int64_t n_cols);
+    void (*right_transposed)(uint32_t *right, const uint16_t *x, int64_t ld, int64_t n_rows,
+                             int64_t n_cols);
+    /* Called by a thread before its first product and after its last one; or NULL. */
+    void (*start)(void);
+    void (*stop)(void);
+    /* c [M,N] (+)= left right, rows of bt_kern_tiles16_row(N) floats; what lies beyond M, to a
+     * multiple of 16, and beyond N is overwritten. */
+    void (*product)(float *c, const uint16_t *left, const uint32_t *right, int64_t M, int64_t N,
+                    int64_t K, bool accumulate);
+} bt_kern_tiles16;
+/* Numbers in a row of n ones. */
+static inline int64_t bt_kern_tiles16_row(int64_t n) {
+    return (n + 31) / 32 * 32;
+}
+
+/* Rows of probabilities between two such products. */
+typedef struct bt_kern_probs16 {
+    float *scores;         /* [n_rows,n] products of query and key, rows of bt_kern_tiles16_row(n);
+                            * clobbered */
+    float          *d_p;   /* of the backward: gradient of what multiplied the values; clobbered */
+    float           scale; /* of the scores */
+    const float    *mask;  /* [n] added to the scaled scores; or NULL */
+    const uint16_t *kept;  /* [n_rows] bits of dropout, kept_step apart; NULL: none */
+    int64_t         kept_step;
+    float           kept_scale;
+    float          *max, *inv_sum; /* of each row, stat_step apart: written by the forward */
+    int64_t         stat_step;
+    uint16_t       *p;   /* left factor [n_rows,n]: what multiplies the values */
+    uint16_t       *d_s; /* of the backward, the same of the scores' gradient; without scale */
+    int64_t         n_rows, n; /* n >= 1 */
+} bt_kern_probs16;
+
 typedef struct bt_kern {
     const char *isa; /* "ref", "avx2", "avx512", "neon" */
 
@@ -125,6 +170,14 @@ typedef struct bt_kern {
      * is below the rate, else scale. limit, scale: bt_kern_dropout_make. */
     void (*dropout_mask)(float *mult, int64_t n, bt_rng_key key, uint64_t first_block,
                          uint32_t limit, float scale);
+
+    /* The same as bits, 1 where an element is kept: 16 a word, the first one lowest. Row r of n
+     * elements has the random words from block first_block + r * block_step on, and its bits begin
+     * at bits[r * bits_step]. */
+    void (*dropout_bits)(uint16_t *bits, int64_t bits_step, int64_t n_rows, int64_t n,
+                         bt_rng_key key, uint64_t first_block, uint64_t block_step, uint32_t limit);
+    /* mult[i] = scale where bit i is 1, else 0 */
+    void (*mask_of_bits)(float *mult, const uint16_t *bits, int64_t n, float scale);
 
     void (*act_forward[BT_N_ACTIVATIONS])(float *out, const float *in, int64_t n);
     /* d_in = d_out * act'(in), overwritten; d_in may be d_out */
@@ -164,8 +217,17 @@ typedef struct bt_kern {
     void (*transpose)(float *out, int64_t ld_out, const float *in, int64_t ld_in, /* not in place */
                       int64_t n_rows, int64_t n_cols);                            /* of in */
 
+    /* Attention in bfloat16: softmax and dropout between its products. */
+    void (*probs16_forward)(const bt_kern_probs16 *x);
+    void (*probs16_backward)(const bt_kern_probs16 *x);
+    /* x = x + bias, rounded to bfloat16 and widened again */
+    void (*bias_round16)(float *x, const float *bias, int64_t n);
+    /* out[r,c] = bfloat16 of alpha * in[r,c] */
+    void (*store16)(uint16_t *out, int64_t ld_out, const float *in, int64_t ld_in, int64_t n_rows,
+                    int64_t n_cols, float alpha);
     bt_kern_optim   optim;
     bt_kern_product products[BT_N_PRECISIONS];
+    bt_kern_tiles16 tiles16; /* attention's */
 } bt_kern;
 
 /* isa: "auto", "ref", "avx2", "avx512", "neon" (NULL: auto). Fills *out. BT_E_CONFIG: no such name;
@@ -174,6 +236,8 @@ BT_MUST_USE bt_status bt_kern_select(const char *isa, bt_kern *out, bt_error *er
 /* The i-th way (0, 1, ...) in which this machine can make products of bfloat16 factors under kern's
  * isa, the last one being what bt_kern_select chose; false: there is no such i. For tests. */
 bool bt_kern_bf16_variant(const bt_kern *kern, int i, bt_kern_product *out);
+/* Likewise of attention's products. */
+bool bt_kern_tiles16_variant(const bt_kern *kern, int i, bt_kern_tiles16 *out);
 /* Can this machine and build run it? */
 bool bt_kern_has(const char *isa);
 /* The i-th instruction set (0, 1, ...) of this build, later ones being faster; NULL: no more. A

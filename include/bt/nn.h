@@ -134,6 +134,32 @@ void bt_nn_dense_backward(bt_nn *nn, float *d_in, float *d_kernel,
                           const float *d_out, const float *in, const float *kernel, int64_t R,
                           int64_t K, int64_t N, bool add_to_d_in, bool add_to_d_kernel);
 
+/* Between arrays of bfloat16; the products' precision must be bfloat16. */
+typedef struct bt_nn_dense16 {
+    const float *kernel; /* [K,N] */
+    const float *bias;   /* [N]; of the forward; or NULL */
+    int64_t      R, K, N;
+} bt_nn_dense16;
+/* Floats of partial sums, all threads together. */
+int64_t bt_nn_dense16_partials_size(const bt_kern_product *kern, int64_t max_rows,
+                                    int64_t max_cols);
+/* out or out16 [R,N] = in kernel + bias */
+void bt_nn_dense16_forward(bt_nn *nn, float *out, uint16_t *out16, const uint16_t *in,
+                           const bt_nn_dense16 *d);
+/* pre_act = in kernel + bias, rounded; out = act(pre_act). pre_act NULL: nobody keeps it. */
+void bt_nn_dense16_act_forward(bt_nn *nn, uint16_t *out, uint16_t *pre_act, const uint16_t *in,
+                               bt_activation act, const bt_nn_dense16 *d);
+/* d_in or d_in16 [R,K] = d_out kernel^T; d_in += where the caller says so */
+void bt_nn_dense16_backward_input(bt_nn *nn, float *d_in, uint16_t *d_in16, const uint16_t *d_out,
+                                  const bt_nn_dense16 *d, bool add_to_d_in);
+void bt_nn_dense16_backward_kernel(bt_nn *nn, float *d_kernel, const uint16_t *d_out,
+                                   const uint16_t *in, const bt_nn_dense16 *d, bool add_to_it);
+/* The gradient of pre_act [above.R,above.K], whose activation the layer above read, and of its
+ * bias (+=; NULL: not wanted). act_again: the activation once more; NULL: it is there. */
+void bt_nn_dense16_act_backward(bt_nn *nn, uint16_t *d_pre_act, float *d_bias, uint16_t *act_again,
+                                const uint16_t *pre_act, bt_activation act, const uint16_t *d_out,
+                                const bt_nn_dense16 *above);
+
 /* in_out += bias; out = act(in_out) */
 void bt_nn_bias_act_forward(bt_nn *nn, float *in_out, float *out,
                             const float  *bias, /* [R,N] [R,N] [N] */
@@ -147,6 +173,9 @@ void bt_nn_bias_act_backward(bt_nn *nn, float *d_out, float *d_bias, /* [R,N] [N
 /* out [R,H] = norm(in) */
 void bt_nn_norm_forward(bt_nn *nn, const bt_nn_norm *norm, float *out, const float *in, int64_t R,
                         int64_t H);
+/* The same, and rounded to bfloat16 into out16; out NULL: only that. */
+void bt_nn_norm_forward16(bt_nn *nn, const bt_nn_norm *norm, float *out, uint16_t *out16,
+                          const float *in, int64_t R, int64_t H);
 /* d_in +=; clobbers d_out */
 void bt_nn_norm_backward(bt_nn *nn, const bt_nn_norm *norm, const bt_nn_norm_grads *grads,
                          float *d_in, float *d_out, const float *in, int64_t R, int64_t H);
@@ -158,17 +187,21 @@ typedef struct bt_nn_residual_norm {
     const float         *residual; /* [R,H]; of the forward */
     const bt_nn_norm    *norm;     /* NULL: none */
     const bt_nn_dropout *dropout;
-    int64_t              R, H;
+    uint16_t *out16; /* [R,H] of the forward: the norm's output in bfloat16; NULL: not wanted */
+    uint16_t *kept;  /* [R,bt_nn_kept_step(H)] bits of dropout, from the forward for the backward;
+                      * NULL: they are drawn twice */
+    int64_t R, H;
 } bt_nn_residual_norm;
 typedef struct bt_nn_residual_norm_grads {
-    float           *d_sum;     /* [R,H] the residual's gradient; may be d_out */
-    float           *d_product; /* [R,H] d_sum * mask; not d_out */
-    float           *bias;      /* [H] added to */
+    float           *d_sum;       /* [R,H] the residual's gradient; may be d_out */
+    float           *d_product;   /* [R,H] d_sum * mask; not d_out; NULL: */
+    uint16_t        *d_product16; /* in bfloat16 */
+    float           *bias;        /* [H] added to */
     bt_nn_norm_grads norm;
 } bt_nn_residual_norm_grads;
 
-/* sum becomes residual + dropout(product + bias); out [R,H] = norm(sum), not written without norm.
- */
+/* sum becomes residual + dropout(product + bias); out [R,H] = norm(sum), not written without norm,
+ * nor where it is NULL. */
 void bt_nn_residual_norm_forward(bt_nn *nn, const bt_nn_residual_norm *r, float *out);
 /* d_sum = norm backward of d_out (d_out itself without norm), plus d_sum_more if that is not NULL
  * (may be d_sum). */
@@ -180,6 +213,9 @@ void bt_nn_residual_norm_backward(bt_nn *nn, const bt_nn_residual_norm *r,
 void bt_nn_dropout_apply(bt_nn *nn, float *out, const float *in, const bt_nn_dropout *dropout,
                          int64_t R, int64_t H);
 
+/* out = in, rounded to bfloat16 */
+void bt_nn_to_bf16(bt_nn *nn, uint16_t *out, const float *in, int64_t n);
+
 /* out = act(in), elementwise; d_in = d_out * act'(in) */
 void bt_nn_act_forward(bt_nn *nn, float *out, const float *in, bt_activation act, int64_t n);
 void bt_nn_act_backward(bt_nn *nn, float *d_in, const float *d_out, const float *in,
@@ -189,6 +225,8 @@ void bt_nn_act_backward(bt_nn *nn, float *d_in, const float *d_out, const float 
  * distinct) */
 void bt_nn_rows_gather(bt_nn *nn, float *out, const float *in, const int64_t *row_ids, int64_t R,
                        int64_t H);
+void bt_nn_rows_gather16(bt_nn *nn, uint16_t *out, const uint16_t *in, const int64_t *row_ids,
+                         int64_t R, int64_t H);
 void bt_nn_rows_scatter_add(bt_nn *nn, float *d_in, const float *d_out, const int64_t *row_ids,
                             int64_t R, int64_t H);
 
@@ -210,6 +248,26 @@ void bt_nn_attention_forward(bt_nn *nn, float *out, float *max, float *inv_sum,
 void bt_nn_attention_backward(bt_nn *nn, float *d_q, float *d_k, float *d_v, const float *d_out,
                               const float *q, const float *k, const float *v, const float *max,
                               const float *inv_sum, const bt_nn_attention *a);
+
+/* The same with bfloat16 factors; rows are ld numbers apart. */
+typedef struct bt_nn_attention16 {
+    const uint16_t *q, *k, *v;     /* [R,H] [T,H] [T,H] */
+    uint16_t       *context;       /* [R,H]; read by nobody here in the backward */
+    float          *max, *inv_sum; /* [R,NH] written by the forward */
+    uint16_t       *kept;          /* [R,NH,kept_step] likewise: bits of dropout; NULL: it is off */
+    int64_t         kept_step;     /* bt_nn_kept_step of the longest sequence, or more */
+    const uint16_t *d_context;     /* [R,H] of the backward, as what follows */
+    uint16_t       *d_q, *d_k, *d_v;
+    float          *d_q_bias, *d_k_bias, *d_v_bias; /* [H] added to: sums over the rows; or NULL */
+    int64_t         ld_q, ld_kv, ld_context;        /* the last of d_context, too */
+    int64_t         ld_d_q, ld_d_kv;
+} bt_nn_attention16;
+int64_t bt_nn_kept_step(int64_t max_length);
+/* Floats of scratch for one thread; of partial sums, all threads together. */
+int64_t bt_nn_attention16_partials_size(int64_t n_seqs, int64_t H);
+int64_t bt_nn_attention16_scratch_size(int64_t max_length, int64_t head_dim);
+void    bt_nn_attention16_forward(bt_nn *nn, const bt_nn_attention *a, const bt_nn_attention16 *x);
+void    bt_nn_attention16_backward(bt_nn *nn, const bt_nn_attention *a, const bt_nn_attention16 *x);
 
 /* Pairs.
  * Rows 2i and 2i+1 of vectors [2B,H] are the left and the right side of pair i. */

@@ -22,10 +22,7 @@ enum {
 };
 
 static void start_amx(void) {
-    static const tile_config config = {.palette = 1,
-                                       .row_bytes = {64, 64, 64, 64, 64, 64, 64, 64},
-                                       .rows = {16, 16, 16, 16, 16, 16, 16, 16}};
-    tile_configure(&config);
+    tile_configure(&tile_config_whole);
 }
 
 static void stop_amx(void) {
@@ -159,11 +156,13 @@ static const bt_kern_product product = {.name = "bfloat16 (AMX)",
 
 #ifdef BT_KERN_AMX_MODEL
 void kern_override_amx_model(bt_kern *kern) {
+    kern_tiles16_amx_model(&kern->tiles16);
     kern->products[BT_PRECISION_BF16] = product;
     kern->products[BT_PRECISION_BF16].name = "bfloat16 (model of AMX)";
 }
 #else
 void kern_override_amx(bt_kern *kern) {
+    kern_tiles16_amx(&kern->tiles16);
     kern->products[BT_PRECISION_BF16] = product;
 }
 

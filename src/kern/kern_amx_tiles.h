@@ -26,6 +26,11 @@ typedef struct tile_config {
     uint8_t  rows[16];
 } tile_config;
 
+/* All eight tiles as large as they can be. */
+static const tile_config tile_config_whole = {.palette = 1,
+                                              .row_bytes = {64, 64, 64, 64, 64, 64, 64, 64},
+                                              .rows = {16, 16, 16, 16, 16, 16, 16, 16}};
+
 #ifndef BT_KERN_AMX_MODEL
 #include <immintrin.h>
 

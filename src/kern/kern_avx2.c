@@ -6,12 +6,13 @@
 #include <math.h>
 #include <string.h>
 
+#include "bt/base/bf16.h"
 #include "kern_internal.h"
 #include "kern_ref_decl.h"
 #include "kern_transpose_x86.h"
 
 #define SIMD(name) bt_kern_##name##_f32__avx2
-enum { LANES = 8, TILE_ROWS = 6, PRODUCT_ROWS = 6, PRODUCT_DEPTH = 384 };
+enum { LANES = 8, TILE_ROWS = 6, WIDE_ROWS = 4, PRODUCT_ROWS = 6, PRODUCT_DEPTH = 384 };
 
 typedef __m256 vf;
 /* A mask; `whole` is a constant after inlining, as AVX2's masked stores are slow. */
@@ -182,25 +183,22 @@ static inline void philox_multipliers(float *mult, bt_rng_key key, uint64_t firs
     }
 }
 
-static inline __m256i round_to_bf16(const float *in) {
-    const __m256  x = _mm256_loadu_ps(in);
+static inline __m256i rounded_bits(__m256 x) { /* in the upper half of each word */
     const __m256i bits = _mm256_castps_si256(x);
-    const __m256i odd = _mm256_and_si256(_mm256_srli_epi32(bits, 16), _mm256_set1_epi32(1));
-    const __m256i rounded =
-        _mm256_add_epi32(bits, _mm256_add_epi32(odd, _mm256_set1_epi32(0x7FFF)));
-    const __m256i quiet = _mm256_or_si256(bits, _mm256_set1_epi32(0x400000));
+    const __m256i odd = _mm256_and_si256(_mm256_srli_epi32(bits, 16), word(1));
+    const __m256i rounded = _mm256_add_epi32(bits, _mm256_add_epi32(odd, word(0x7FFF)));
+    const __m256i quiet = _mm256_or_si256(bits, word(0x400000)); /* NaN */
     const __m256  is_nan = _mm256_cmp_ps(x, x, _CMP_UNORD_Q);
-    return _mm256_srli_epi32(_mm256_blendv_epi8(rounded, quiet, _mm256_castps_si256(is_nan)), 16);
+    return _mm256_blendv_epi8(rounded, quiet, _mm256_castps_si256(is_nan));
 }
 
-static void SIMD(to_bf16)(uint16_t *out, const float *in, int64_t n) {
-    int64_t i = 0;
-    for (; i + 2 * LANES <= n; i += 2 * LANES) {
-        const __m256i both =
-            _mm256_packus_epi32(round_to_bf16(in + i), round_to_bf16(in + i + LANES));
-        _mm256_storeu_si256((__m256i *)(void *)(out + i), _mm256_permute4x64_epi64(both, 0xD8));
-    }
-    kern_to_bf16__ref(out + i, in + i, n - i);
+static inline __m128i round_to_bf16(__m256 x) {
+    const __m256i all = _mm256_srli_epi32(rounded_bits(x), 16);
+    return _mm_packus_epi32(_mm256_castsi256_si128(all), _mm256_extracti128_si256(all, 1));
+}
+
+static inline vf v_round16(vf x) {
+    return _mm256_castsi256_ps(_mm256_and_si256(rounded_bits(x), word(0xFFFF0000)));
 }
 
 static void SIMD(from_bf16)(float *out, const uint16_t *in, int64_t n) {
@@ -213,14 +211,63 @@ static void SIMD(from_bf16)(float *out, const uint16_t *in, int64_t n) {
     kern_from_bf16__ref(out + i, in + i, n - i);
 }
 
+static inline void v_store16(uint16_t *p, int64_t n_lanes, vf x) { /* the first ones, rounded */
+    if (n_lanes >= LANES) {
+        _mm_storeu_si128((__m128i *)(void *)p, round_to_bf16(x));
+    } else {
+        uint16_t all[LANES];
+        _mm_storeu_si128((__m128i *)(void *)all, round_to_bf16(x));
+        memcpy(p, all, (size_t)n_lanes * sizeof *p);
+    }
+}
+static inline vf v_kept(const uint16_t *bits, int64_t at, vf x) { /* 0 where a bit is 0 */
+    const __m256i each = _mm256_setr_epi32(1, 2, 4, 8, 16, 32, 64, 128);
+    const __m256i eight = _mm256_set1_epi32(bits[at / 16] >> (at % 16));
+    const __m256i kept = _mm256_cmpeq_epi32(_mm256_and_si256(eight, each), each);
+    return _mm256_and_ps(_mm256_castsi256_ps(kept), x);
+}
+static inline vf v_low(const uint32_t *words) {
+    const __m256i x = _mm256_loadu_si256((const __m256i *)(const void *)words);
+    return _mm256_castsi256_ps(_mm256_slli_epi32(x, 16));
+}
+static inline vf v_high(const uint32_t *words) {
+    const __m256i x = _mm256_loadu_si256((const __m256i *)(const void *)words);
+    return _mm256_castsi256_ps(_mm256_and_si256(x, word(0xFFFF0000)));
+}
+
 #include "kern_simd_template.h"
 
+/* Multipliers first, 32 at a time, then their bits. */
+static void SIMD(dropout_bits)(uint16_t *bits, int64_t bits_step, int64_t n_rows, int64_t n,
+                               bt_rng_key key, uint64_t first_block, uint64_t block_step,
+                               uint32_t limit) {
+    enum { AT_ONCE = 4 * LANES };
+    for (int64_t r = 0; r < n_rows; r++) {
+        const uint64_t  block = first_block + (uint64_t)r * block_step;
+        uint16_t *const row = bits + r * bits_step;
+        for (int64_t i = 0; i < n; i += AT_ONCE) {
+            float mult[AT_ONCE];
+            SIMD(dropout_mask)(mult, AT_ONCE, key, block + (uint64_t)i / 4, limit, 1);
+            for (int64_t j = 0; j < AT_ONCE && i + j < n; j += 2 * LANES) {
+                const vm     whole = v_whole();
+                const vf     zero = v_set(0.0f);
+                const __m256 low = _mm256_cmp_ps(v_load(mult + j, whole), zero, _CMP_GT_OQ);
+                const __m256 high =
+                    _mm256_cmp_ps(v_load(mult + j + LANES, whole), zero, _CMP_GT_OQ);
+                row[(i + j) / 16] =
+                    (uint16_t)(_mm256_movemask_ps(low) | _mm256_movemask_ps(high) << LANES);
+            }
+        }
+    }
+}
+
 #include "kern_product_template.h"
+#include "kern_rows16_template.h"
 
 void kern_override_avx2(bt_kern *kern) {
     kern->isa = "avx2";
     override_table(kern);
-    kern->to_bf16 = SIMD(to_bf16);
     kern->from_bf16 = SIMD(from_bf16);
     override_products(kern);
+    override_rows16(kern);
 }

@@ -6,12 +6,13 @@
 #include <math.h>
 #include <string.h>
 
+#include "bt/base/bf16.h"
 #include "kern_internal.h"
 #include "kern_ref_decl.h"
 #include "kern_transpose_x86.h"
 
 #define SIMD(name) bt_kern_##name##_f32__avx512
-enum { LANES = 16, TILE_ROWS = 8, PRODUCT_ROWS = 14, PRODUCT_DEPTH = 384 };
+enum { LANES = 16, TILE_ROWS = 8, WIDE_ROWS = 8, PRODUCT_ROWS = 14, PRODUCT_DEPTH = 384 };
 
 typedef __m512 vf;
 /* A mask; `whole` is a constant after inlining and saves the mask register. */
@@ -130,17 +131,19 @@ static inline __m512i word(uint32_t x) {
     return _mm512_set1_epi32((int32_t)x);
 }
 
-/* 64 multipliers from 16 counters. The counters are dealt to the lanes so that a transpose within
- * 128 bits leaves the words in the order of the elements. */
-static inline void philox_multipliers(float *mult, bt_rng_key key, uint64_t first_block,
-                                      uint32_t limit, float scale) {
-    const __m512i deal = _mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
-    __m512i       c0 = _mm512_add_epi32(word((uint32_t)first_block), deal);
-    __m512i       c1 = word((uint32_t)(first_block >> 32));
-    __m512i       c2 = word(key.stream[0]);
-    __m512i       c3 = word(key.stream[1]);
-    uint32_t      k0 = key.key[0];
-    uint32_t      k1 = key.key[1];
+typedef struct philox_state {
+    __m512i low, high; /* of the blocks' numbers */
+} philox_state;
+
+/* 64 random words from 16 blocks. The blocks are dealt to the lanes so that a transpose within 128
+ * bits leaves the words in the order of the elements. */
+static inline void philox_words(__m512i words[4], bt_rng_key key, philox_state blocks) {
+    __m512i  c0 = blocks.low;
+    __m512i  c1 = blocks.high;
+    __m512i  c2 = word(key.stream[0]);
+    __m512i  c3 = word(key.stream[1]);
+    uint32_t k0 = key.key[0];
+    uint32_t k1 = key.key[1];
     for (int round = 0; round < 10; round++) {
         __m512i hi_0, lo_0, hi_1, lo_1;
         mul_hi_lo(c0, word(UINT32_C(0xD2511F53)), &hi_0, &lo_0);
@@ -156,35 +159,40 @@ static inline void philox_multipliers(float *mult, bt_rng_key key, uint64_t firs
     const __m512i pair_1 = _mm512_unpackhi_epi32(c0, c1);
     const __m512i pair_2 = _mm512_unpacklo_epi32(c2, c3);
     const __m512i pair_3 = _mm512_unpackhi_epi32(c2, c3);
-    const __m512i words[4] = {
-        _mm512_unpacklo_epi64(pair_0, pair_2), _mm512_unpackhi_epi64(pair_0, pair_2),
-        _mm512_unpacklo_epi64(pair_1, pair_3), _mm512_unpackhi_epi64(pair_1, pair_3)};
+    words[0] = _mm512_unpacklo_epi64(pair_0, pair_2);
+    words[1] = _mm512_unpackhi_epi64(pair_0, pair_2);
+    words[2] = _mm512_unpacklo_epi64(pair_1, pair_3);
+    words[3] = _mm512_unpackhi_epi64(pair_1, pair_3);
+}
+
+/* 64 multipliers from 16 blocks after one another. */
+static inline void philox_multipliers(float *mult, bt_rng_key key, uint64_t first_block,
+                                      uint32_t limit, float scale) {
+    const __m512i deal = _mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
+    __m512i       words[4];
+    philox_words(words, key,
+                 (philox_state){_mm512_add_epi32(word((uint32_t)first_block), deal),
+                                word((uint32_t)(first_block >> 32))});
     UNROLL for (int j = 0; j < 4; j++) {
         const __mmask16 kept = _mm512_cmpgt_epu32_mask(words[j], word(limit));
         _mm512_storeu_ps(mult + j * LANES, _mm512_maskz_mov_ps(kept, v_set(scale)));
     }
 }
 
-static inline __m256i round_to_bf16(__m512 x) {
+static inline __m512i rounded_bits(__m512 x) { /* in the upper half of each word */
     const __m512i bits = _mm512_castps_si512(x);
     const __m512i odd = _mm512_and_si512(_mm512_srli_epi32(bits, 16), word(1));
     const __m512i rounded = _mm512_add_epi32(bits, _mm512_add_epi32(odd, word(0x7FFF)));
-    const __m512i all = _mm512_mask_or_epi32(rounded, _mm512_cmp_ps_mask(x, x, _CMP_UNORD_Q), bits,
-                                             word(0x400000)); /* NaN */
-    return _mm512_cvtepi32_epi16(_mm512_srli_epi32(all, 16));
+    return _mm512_mask_or_epi32(rounded, _mm512_cmp_ps_mask(x, x, _CMP_UNORD_Q), bits,
+                                word(0x400000)); /* NaN */
 }
 
-static void SIMD(to_bf16)(uint16_t *out, const float *in, int64_t n) {
-    for (int64_t i = 0; i < n; i += LANES) {
-        if (n - i >= LANES) {
-            _mm256_storeu_si256((__m256i *)(void *)(out + i),
-                                round_to_bf16(_mm512_loadu_ps(in + i)));
-        } else {
-            const __mmask16 mask = v_mask(n - i).bits;
-            _mm256_mask_storeu_epi16(out + i, mask,
-                                     round_to_bf16(_mm512_maskz_loadu_ps(mask, in + i)));
-        }
-    }
+static inline __m256i round_to_bf16(__m512 x) {
+    return _mm512_cvtepi32_epi16(_mm512_srli_epi32(rounded_bits(x), 16));
+}
+
+static inline vf v_round16(vf x) {
+    return _mm512_castsi512_ps(_mm512_and_si512(rounded_bits(x), word(0xFFFF0000)));
 }
 
 static void SIMD(from_bf16)(float *out, const uint16_t *in, int64_t n) {
@@ -195,14 +203,86 @@ static void SIMD(from_bf16)(float *out, const uint16_t *in, int64_t n) {
     }
 }
 
+static inline void v_store16(uint16_t *p, int64_t n_lanes, vf x) { /* the first ones, rounded */
+    if (n_lanes >= LANES) {
+        _mm256_storeu_si256((__m256i *)(void *)p, round_to_bf16(x));
+    } else {
+        _mm256_mask_storeu_epi16(p, v_mask(n_lanes).bits, round_to_bf16(x));
+    }
+}
+static inline vf v_kept(const uint16_t *bits, int64_t at, vf x) { /* 0 where a bit is 0 */
+    return _mm512_maskz_mov_ps((__mmask16)bits[at / LANES], x);
+}
+static inline vf v_low(const uint32_t *words) {
+    return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_loadu_si512(words), 16));
+}
+static inline vf v_high(const uint32_t *words) {
+    return _mm512_castsi512_ps(_mm512_and_si512(_mm512_loadu_si512(words), word(0xFFFF0000)));
+}
+
 #include "kern_simd_template.h"
 
+/* The first blocks of four groups of 16 words, each four blocks; lane i has block i / 4 of group
+ * i % 4, so that the words come out in the order of the elements. */
+static inline philox_state four_groups(const uint64_t first[4]) {
+    const __m128i low =
+        _mm_setr_epi32((int32_t)first[0], (int32_t)first[1], (int32_t)first[2], (int32_t)first[3]);
+    const __m128i high = _mm_setr_epi32((int32_t)(first[0] >> 32), (int32_t)(first[1] >> 32),
+                                        (int32_t)(first[2] >> 32), (int32_t)(first[3] >> 32));
+    const __m512i block = _mm512_setr_epi32(0, 0, 0, 0, 1, 1, 1, 1, 2, 2, 2, 2, 3, 3, 3, 3);
+    return (philox_state){_mm512_add_epi32(_mm512_broadcast_i32x4(low), block),
+                          _mm512_broadcast_i32x4(high)};
+}
+
+/* The vectors have none within a group. */
+static inline bool has_carry(const uint64_t first[4]) {
+    const uint64_t last = UINT32_MAX - 3;
+    return (uint32_t)first[0] > last || (uint32_t)first[1] > last || (uint32_t)first[2] > last ||
+           (uint32_t)first[3] > last;
+}
+
+/* Groups of all rows after one another, four at a time: short rows cost no more than long ones. */
+static void SIMD(dropout_bits)(uint16_t *bits, int64_t bits_step, int64_t n_rows, int64_t n,
+                               bt_rng_key key, uint64_t first_block, uint64_t block_step,
+                               uint32_t limit) {
+    const int64_t n_groups = (n + LANES - 1) / LANES;
+    int64_t       r = 0;
+    int64_t       g = 0;
+    for (int64_t left = n_rows * n_groups; left > 0; left -= 4) {
+        uint64_t  first[4] = {0};
+        uint16_t *to[4];
+        for (int64_t i = 0; i < 4 && i < left; i++) {
+            first[i] = first_block + (uint64_t)r * block_step + 4 * (uint64_t)g;
+            to[i] = bits + r * bits_step + g;
+            g++;
+            if (g == n_groups) {
+                g = 0;
+                r++;
+            }
+        }
+        if (has_carry(first)) {
+            kern_dropout_bits__ref(bits, bits_step, n_rows, n, key, first_block, block_step, limit);
+            return;
+        }
+        __m512i words[4];
+        philox_words(words, key, four_groups(first));
+        for (int64_t i = 0; i < 4 && i < left; i++) {
+            *to[i] = (uint16_t)_mm512_cmpgt_epu32_mask(words[i], word(limit));
+        }
+    }
+}
+
 #include "kern_product_template.h"
+#include "kern_rows16_template.h"
 
 void kern_override_avx512(bt_kern *kern) {
     kern->isa = "avx512";
     override_table(kern);
-    kern->to_bf16 = SIMD(to_bf16);
     kern->from_bf16 = SIMD(from_bf16);
     override_products(kern);
+    override_rows16(kern);
+    kern->tiles16.left = kern_left16__avx512;
+    kern->tiles16.left_transposed = kern_left16_transposed__avx512;
+    kern->tiles16.right = kern_right16__avx512;
+    kern->tiles16.right_transposed = kern_right16_transposed__avx512;
 }

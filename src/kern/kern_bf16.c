@@ -31,48 +31,6 @@ static inline __m512i pairs_across(const float *row_0, const float *row_1, __mma
     return _mm512_or_si512(low, _mm512_slli_epi32(high, 16));
 }
 
-/* 16 x 16 words in place: pairs, fours, then 128-bit lanes. */
-static inline void transpose_words(__m512i r[WORDS]) {
-    __m512i t[WORDS];
-    UNROLL for (int i = 0; i < WORDS; i += 2) {
-        t[i] = _mm512_unpacklo_epi32(r[i], r[i + 1]);
-        t[i + 1] = _mm512_unpackhi_epi32(r[i], r[i + 1]);
-    }
-    UNROLL for (int i = 0; i < WORDS; i += 4) {
-        r[i] = _mm512_unpacklo_epi64(t[i], t[i + 2]);
-        r[i + 1] = _mm512_unpackhi_epi64(t[i], t[i + 2]);
-        r[i + 2] = _mm512_unpacklo_epi64(t[i + 1], t[i + 3]);
-        r[i + 3] = _mm512_unpackhi_epi64(t[i + 1], t[i + 3]);
-    }
-    UNROLL for (int i = 0; i < 4; i++) {
-        t[i] = _mm512_shuffle_i32x4(r[i], r[i + 4], 0x88);
-        t[i + 4] = _mm512_shuffle_i32x4(r[i], r[i + 4], 0xDD);
-        t[i + 8] = _mm512_shuffle_i32x4(r[i + 8], r[i + 12], 0x88);
-        t[i + 12] = _mm512_shuffle_i32x4(r[i + 8], r[i + 12], 0xDD);
-    }
-    UNROLL for (int i = 0; i < 4; i++) {
-        r[i] = _mm512_shuffle_i32x4(t[i], t[i + 8], 0x88);
-        r[i + 8] = _mm512_shuffle_i32x4(t[i], t[i + 8], 0xDD);
-        r[i + 4] = _mm512_shuffle_i32x4(t[i + 4], t[i + 12], 0x88);
-        r[i + 12] = _mm512_shuffle_i32x4(t[i + 4], t[i + 12], 0xDD);
-    }
-}
-
-/* The same from numbers that are bfloat16 already. */
-static inline __m512i pairs_along16(const uint16_t *row, int64_t n) {
-    const __mmask32 mask = n >= 2 * WORDS ? UINT32_MAX : n <= 0 ? 0 : (UINT32_C(1) << n) - 1;
-    return _mm512_maskz_loadu_epi16(mask, row);
-}
-
-static inline __m512i pairs_across16(const uint16_t *row_0, const uint16_t *row_1, __mmask16 mask) {
-    const __m512i low = _mm512_cvtepu16_epi32(_mm256_maskz_loadu_epi16(mask, row_0));
-    if (row_1 == NULL) {
-        return low;
-    }
-    const __m512i high = _mm512_cvtepu16_epi32(_mm256_maskz_loadu_epi16(mask, row_1));
-    return _mm512_or_si512(low, _mm512_slli_epi32(high, 16));
-}
-
 /* Where the numbers of a panel come from. */
 typedef struct source {
     const float    *x;   /* the panel's first element; NULL: */
@@ -242,6 +200,7 @@ static void to_bf16(uint16_t *out, const float *in, int64_t n) {
 }
 
 void kern_override_bf16(bt_kern *kern) {
+    kern_tiles16_bf16(&kern->tiles16);
     kern->to_bf16 = to_bf16;
     kern->products[BT_PRECISION_BF16] = (bt_kern_product){.name = "bfloat16 (AVX512_BF16)",
                                                           .rows = DOT_ROWS,

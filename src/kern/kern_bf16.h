@@ -25,6 +25,49 @@ static inline __mmask16 bf16_first_lanes(int64_t n) {
     return (__mmask16)(n >= BF16_WORDS ? 0xFFFF : n <= 0 ? 0 : (UINT32_C(1) << n) - 1);
 }
 
+/* 16 x 16 words in place: pairs, fours, then 128-bit lanes. */
+static inline void transpose_words(__m512i r[BF16_WORDS]) {
+    __m512i t[BF16_WORDS];
+    UNROLL for (int i = 0; i < BF16_WORDS; i += 2) {
+        t[i] = _mm512_unpacklo_epi32(r[i], r[i + 1]);
+        t[i + 1] = _mm512_unpackhi_epi32(r[i], r[i + 1]);
+    }
+    UNROLL for (int i = 0; i < BF16_WORDS; i += 4) {
+        r[i] = _mm512_unpacklo_epi64(t[i], t[i + 2]);
+        r[i + 1] = _mm512_unpackhi_epi64(t[i], t[i + 2]);
+        r[i + 2] = _mm512_unpacklo_epi64(t[i + 1], t[i + 3]);
+        r[i + 3] = _mm512_unpackhi_epi64(t[i + 1], t[i + 3]);
+    }
+    UNROLL for (int i = 0; i < 4; i++) {
+        t[i] = _mm512_shuffle_i32x4(r[i], r[i + 4], 0x88);
+        t[i + 4] = _mm512_shuffle_i32x4(r[i], r[i + 4], 0xDD);
+        t[i + 8] = _mm512_shuffle_i32x4(r[i + 8], r[i + 12], 0x88);
+        t[i + 12] = _mm512_shuffle_i32x4(r[i + 8], r[i + 12], 0xDD);
+    }
+    UNROLL for (int i = 0; i < 4; i++) {
+        r[i] = _mm512_shuffle_i32x4(t[i], t[i + 8], 0x88);
+        r[i + 8] = _mm512_shuffle_i32x4(t[i], t[i + 8], 0xDD);
+        r[i + 4] = _mm512_shuffle_i32x4(t[i + 4], t[i + 12], 0x88);
+        r[i + 12] = _mm512_shuffle_i32x4(t[i + 4], t[i + 12], 0xDD);
+    }
+}
+
+/* Words (row[2p], row[2p+1]) of one row, p < 16, from n numbers. */
+static inline __m512i pairs_along16(const uint16_t *row, int64_t n) {
+    const __mmask32 mask = n >= 2 * BF16_WORDS ? UINT32_MAX : n <= 0 ? 0 : (UINT32_C(1) << n) - 1;
+    return _mm512_maskz_loadu_epi16(mask, row);
+}
+
+/* Words (row_0[w], row_1[w]), w < 16. row_1 NULL: 0. */
+static inline __m512i pairs_across16(const uint16_t *row_0, const uint16_t *row_1, __mmask16 mask) {
+    const __m512i low = _mm512_cvtepu16_epi32(_mm256_maskz_loadu_epi16(mask, row_0));
+    if (row_1 == NULL) {
+        return low;
+    }
+    const __m512i high = _mm512_cvtepu16_epi32(_mm256_maskz_loadu_epi16(mask, row_1));
+    return _mm512_or_si512(low, _mm512_slli_epi32(high, 16));
+}
+
 /* A row of a tile from its sums to C, at most n_cols of it. */
 static inline void bf16_store_row(float *c, __m512 sum_0, __m512 sum_1, int64_t n_cols,
                                   __m512 alpha, bool accumulate) {

@@ -18,7 +18,6 @@ enum {
     XCR0_AVX512 = 0xE6,
     XCR0_TILES = 0x60000,
     AVX512_BF16_BIT = 1 << 5,     /* cpuid 7, 1: eax */
-    AVX512_VNNI_BIT = 1 << 11,    /* cpuid 7, 0: ecx */
     AMX_BITS = 1 << 22 | 1 << 24, /* cpuid 7, 0: edx: BF16, TILE */
 };
 
@@ -51,12 +50,6 @@ static bool has_bf16(void) {
     return __get_cpuid_count(7, 1, &a, &b, &c, &d) != 0 && (a & AVX512_BF16_BIT) != 0;
 }
 
-bool kern_has_vnni(void) {
-    uint32_t a = 0, b = 0, c = 0, d = 0;
-    return has_avx512() && __get_cpuid_count(7, 0, &a, &b, &c, &d) != 0 &&
-           (c & AVX512_VNNI_BIT) != 0;
-}
-
 static bool has_amx(void) {
     uint32_t a = 0, b = 0, c = 0, d = 0;
     return has_bf16() && __get_cpuid_count(7, 0, &a, &b, &c, &d) != 0 &&
@@ -72,11 +65,6 @@ static bool has_amx(void) {
 static bool has_neon(void) {
     enum { ADVANCED_SIMD = 1 << 1 }; /* of AT_HWCAP */
     return (getauxval(AT_HWCAP) & ADVANCED_SIMD) != 0;
-}
-
-static bool has_bfmmla(void) {
-    enum { BF16 = 1 << 14 }; /* of AT_HWCAP2 */
-    return (getauxval(AT_HWCAP2) & BF16) != 0;
 }
 #define X86(entry) NULL
 #define ARM(entry) entry
@@ -118,7 +106,6 @@ typedef struct bf16_row {
 static const bf16_row bf16_rows[] = {
     {"avx512", X86(has_bf16), X86(kern_override_bf16)},
     {"avx512", X86(has_amx), X86(kern_override_amx)},
-    {"neon", ARM(has_bfmmla), ARM(kern_override_bfmmla)},
 };
 
 static const bt_kern ref_table = {
@@ -132,6 +119,8 @@ static const bt_kern ref_table = {
     .from_bf16 = kern_from_bf16__ref,
     .sum_sq = bt_kern_sum_sq_f32__ref,
     .dropout_mask = bt_kern_dropout_mask_f32__ref,
+    .dropout_bits = kern_dropout_bits__ref,
+    .mask_of_bits = kern_mask_of_bits__ref,
     .act_forward = {[BT_ACT_GELU] = bt_kern_gelu_f32__ref,
                     [BT_ACT_GELU_ERF] = bt_kern_gelu_erf_f32__ref,
                     [BT_ACT_RELU] = bt_kern_relu_f32__ref,
@@ -162,6 +151,10 @@ static const bt_kern ref_table = {
     .softmax_backward = bt_kern_softmax_backward_f32__ref,
     .tile_product = bt_kern_tile_product_f32__ref,
     .transpose = bt_kern_transpose_f32__ref,
+    .probs16_forward = kern_probs16_forward__ref,
+    .probs16_backward = kern_probs16_backward__ref,
+    .bias_round16 = kern_bias_round16__ref,
+    .store16 = kern_store16__ref,
     .products = {[BT_PRECISION_F32] = {.name = "BLAS"}},
     .optim = {.adamw = bt_kern_adamw_f32__ref,
               .adamw_idle = bt_kern_adamw_idle_f32__ref,
@@ -222,6 +215,15 @@ static const isa_row *fastest_isa(void) {
     return fastest;
 }
 
+/* What every isa starts from: products of bfloat16 and float16 by rounding. */
+static bt_kern base_table(void) {
+    bt_kern kern = ref_table;
+    kern.products[BT_PRECISION_BF16] = bt_kern_product_bf16__ref;
+    kern.products[BT_PRECISION_F16] = bt_kern_product_f16__ref;
+    kern.tiles16 = kern_tiles16__ref;
+    return kern;
+}
+
 bt_status bt_kern_select(const char *isa, bt_kern *out, bt_error *err) {
     const bool           is_auto = isa == NULL || bt_str_equal(isa, "auto");
     const isa_row *const row = is_auto ? fastest_isa() : find_isa(isa);
@@ -239,9 +241,7 @@ bt_status bt_kern_select(const char *isa, bt_kern *out, bt_error *err) {
                                             : "program was built without kernels for it",
                        here);
     }
-    *out = ref_table;
-    out->products[BT_PRECISION_BF16] = bt_kern_product_bf16__ref;
-    out->products[BT_PRECISION_F16] = bt_kern_product_f16__ref;
+    *out = base_table();
     row->override(out);
     for (size_t i = 0; i < BT_ARRAY_LEN(bf16_rows); i++) {
         if (has_bf16_row(&bf16_rows[i], out->isa)) {
@@ -251,21 +251,38 @@ bt_status bt_kern_select(const char *isa, bt_kern *out, bt_error *err) {
     return BT_OK;
 }
 
-bool bt_kern_bf16_variant(const bt_kern *kern, int i, bt_kern_product *out) {
-    bt_kern other = ref_table; /* variant 0: by rounding, as every isa can */
-    other.products[BT_PRECISION_BF16] = bt_kern_product_bf16__ref;
-    find_isa(kern->isa)->override(&other);
+/* kern's isa with the i-th way to make products of bfloat16, 0: by rounding, as every isa can. */
+static bool with_bf16_variant(const bt_kern *kern, int i, bt_kern *out) {
+    *out = base_table();
+    find_isa(kern->isa)->override(out);
     for (size_t at = 0; i > 0; at++) {
         if (at == BT_ARRAY_LEN(bf16_rows)) {
             return false;
         }
         const bf16_row *const row = &bf16_rows[at];
         if (has_bf16_row(row, kern->isa)) {
-            row->override(&other);
+            row->override(out);
             i--;
         }
     }
+    return true;
+}
+
+bool bt_kern_bf16_variant(const bt_kern *kern, int i, bt_kern_product *out) {
+    bt_kern other;
+    if (!with_bf16_variant(kern, i, &other)) {
+        return false;
+    }
     *out = other.products[BT_PRECISION_BF16];
+    return true;
+}
+
+bool bt_kern_tiles16_variant(const bt_kern *kern, int i, bt_kern_tiles16 *out) {
+    bt_kern other;
+    if (!with_bf16_variant(kern, i, &other)) {
+        return false;
+    }
+    *out = other.tiles16;
     return true;
 }
 

@@ -9,7 +9,7 @@
 #include "bt/base/time.h"
 #include "nn_internal.h"
 
-enum { QUERY_ROWS = 64, DROPOUT_BLOCKS_LOG2 = 18 };
+enum { QUERY_ROWS = 64 };
 
 /* What Model Garden adds to the score of a masked key, in float32: a row with every key masked is
  * then uniform, as float32 has steps of 64 there. */
@@ -69,7 +69,7 @@ static const float *probability_mask(const attention_job *job, float *mult, int6
         return NULL;
     }
     const int64_t token = dropout->first_row + (dropout->row_ids != NULL ? dropout->row_ids[r] : r);
-    const uint64_t first_block = (uint64_t)(token * job->a->NH + h) << DROPOUT_BLOCKS_LOG2;
+    const uint64_t first_block = (uint64_t)(token * job->a->NH + h) << NN_ATTENTION_BLOCKS_LOG2;
     job->nn->kern->dropout_mask(mult, n, dropout->key, first_block, dropout->rate.limit,
                                 dropout->rate.scale);
     return mult;

@@ -7,6 +7,7 @@
 #include "bt/nn.h"
 
 enum { NN_MIN_CHUNK_ROWS = 16, NN_MAX_CHUNKS = 128 };
+enum { NN_ATTENTION_BLOCKS_LOG2 = 18 }; /* of random words that a row of probabilities owns */
 
 typedef struct nn_chunks {
     int64_t n_rows;

@@ -126,6 +126,7 @@ typedef struct norm_job {
     nn_chunks         chunks;
     const bt_nn_norm *norm;
     float            *out; /* d_in in the backward */
+    uint16_t         *out16;
     float            *d_out;
     const float      *in;
     int64_t           H;
@@ -147,6 +148,34 @@ void bt_nn_norm_forward(bt_nn *nn, const bt_nn_norm *norm, float *out, const flo
     norm_job job = {
         .nn = nn, .chunks = nn_chunks_of(R), .norm = norm, .out = out, .in = in, .H = H};
     bt_pool_run(nn->pool, job.chunks.n_chunks, norm_forward_task, &job);
+}
+
+/* A row at a time, which is rounded while it is in the cache. */
+static void norm_forward16_task(void *context, int64_t task, int32_t thread) {
+    const norm_job *const   job = context;
+    const bt_nn_norm *const norm = job->norm;
+    const bt_kern *const    kern = job->nn->kern;
+    const int64_t           H = job->H;
+    const int64_t           end = nn_chunk_end(&job->chunks, task);
+    float *const            scratch = nn_thread_scratch(job->nn, thread);
+    for (int64_t i = nn_chunk_first(&job->chunks, task); i < end; i++) {
+        float *const row = job->out != NULL ? job->out + i * H : scratch;
+        kern->norm_forward(row, norm->mean + i, norm->rstd + i, job->in + i * H, norm->gain,
+                           norm->bias, 1, H, norm->eps);
+        kern->to_bf16(job->out16 + i * H, row, H);
+    }
+}
+
+void bt_nn_norm_forward16(bt_nn *nn, const bt_nn_norm *norm, float *out, uint16_t *out16,
+                          const float *in, int64_t R, int64_t H) {
+    norm_job job = {.nn = nn,
+                    .chunks = nn_chunks_of(R),
+                    .norm = norm,
+                    .out = out,
+                    .out16 = out16,
+                    .in = in,
+                    .H = H};
+    bt_pool_run(nn->pool, job.chunks.n_chunks, norm_forward16_task, &job);
 }
 
 static void norm_backward_task(void *context, int64_t task, int32_t thread) {
@@ -189,6 +218,25 @@ typedef struct residual_job {
     const float                     *d_out, *d_sum_more;
 } residual_job;
 
+/* The multipliers of row i: drawn by the forward into r->kept, where the backward finds them. */
+static const float *residual_mask(const residual_job *job, float *mult, int64_t i, bool is_drawn) {
+    const bt_nn_residual_norm *const r = job->r;
+    const bt_nn_dropout *const       dropout = r->dropout;
+    if (r->kept == NULL || dropout == NULL || !dropout->rate.on) {
+        return nn_row_mask(job->nn, mult, dropout, i, r->H);
+    }
+    uint16_t *const kept = r->kept + i * bt_nn_kept_step(r->H);
+    if (!is_drawn) {
+        const int64_t row =
+            dropout->first_row + (dropout->row_ids != NULL ? dropout->row_ids[i] : i);
+        job->nn->kern->dropout_bits(kept, 0, 1, r->H, dropout->key,
+                                    (uint64_t)row * (uint64_t)((r->H + 3) / 4), 0,
+                                    dropout->rate.limit);
+    }
+    job->nn->kern->mask_of_bits(mult, kept, r->H, dropout->rate.scale);
+    return mult;
+}
+
 static void residual_norm_forward_task(void *context, int64_t task, int32_t thread) {
     const residual_job *const        job = context;
     const bt_nn_residual_norm *const r = job->r;
@@ -198,12 +246,16 @@ static void residual_norm_forward_task(void *context, int64_t task, int32_t thre
     const int64_t                    end = nn_chunk_end(&job->chunks, task);
     float *const                     scratch = nn_thread_scratch(job->nn, thread);
     for (int64_t i = nn_chunk_first(&job->chunks, task); i < end; i++) {
-        const float *const mult = nn_row_mask(job->nn, scratch, r->dropout, i, H);
+        const float *const mult = residual_mask(job, scratch, i, false);
         float *const       row = r->sum + i * H;
+        float *const       out = job->out != NULL ? job->out + i * H : scratch;
         kern->bias_residual(row, row, r->bias, mult, r->residual + i * H, H);
         if (norm != NULL) {
-            kern->norm_forward(job->out + i * H, norm->mean + i, norm->rstd + i, row, norm->gain,
-                               norm->bias, 1, H, norm->eps);
+            kern->norm_forward(out, norm->mean + i, norm->rstd + i, row, norm->gain, norm->bias, 1,
+                               H, norm->eps);
+        }
+        if (r->out16 != NULL) {
+            kern->to_bf16(r->out16 + i * H, out, H);
         }
     }
 }
@@ -211,6 +263,28 @@ static void residual_norm_forward_task(void *context, int64_t task, int32_t thre
 void bt_nn_residual_norm_forward(bt_nn *nn, const bt_nn_residual_norm *r, float *out) {
     residual_job job = {.nn = nn, .chunks = nn_chunks_of(r->R), .r = r, .out = out};
     bt_pool_run(nn->pool, job.chunks.n_chunks, residual_norm_forward_task, &job);
+}
+
+/* d_product = d_sum * mask, in float32 or in bfloat16, and its sums. row: room for one. */
+static void product_backward(const residual_job *job, float *sums, float *mult_row, float *row,
+                             const float *d_sum, int64_t i) {
+    const bt_kern *const kern = job->nn->kern;
+    const int64_t        H = job->r->H;
+    const float *const   mult = residual_mask(job, mult_row, i, true);
+    const bool           is_16 = job->grads->d_product16 != NULL;
+    float *const         d_product = is_16 ? row : job->grads->d_product + i * H;
+    const float         *d = d_product;
+    if (mult != NULL) {
+        kern->mul(d_product, d_sum, mult, H);
+    } else if (is_16) {
+        d = d_sum;
+    } else {
+        memcpy(d_product, d_sum, (size_t)H * sizeof *d_sum);
+    }
+    kern->add(sums, sums, d, H);
+    if (is_16) {
+        kern->to_bf16(job->grads->d_product16 + i * H, d, H);
+    }
 }
 
 static void residual_norm_backward_task(void *context, int64_t task, int32_t thread) {
@@ -221,7 +295,6 @@ static void residual_norm_backward_task(void *context, int64_t task, int32_t thr
     const int64_t                    H = r->H;
     const int64_t                    end = nn_chunk_end(&job->chunks, task);
     float *const                     scratch = nn_thread_scratch(job->nn, thread);
-    float *const                     mult_row = scratch;
     float *const                     d_row = scratch + H;
     float *const                     sums = nn_partial(job->nn, task, 3 * H);
     memset(sums, 0, 3 * (size_t)H * sizeof *sums);
@@ -240,14 +313,7 @@ static void residual_norm_backward_task(void *context, int64_t task, int32_t thr
              * NOLINTNEXTLINE(clang-analyzer-core.NonNullParamChecker) */
             memcpy(d_sum, d, (size_t)H * sizeof *d);
         }
-        const float *const mult = nn_row_mask(job->nn, mult_row, r->dropout, i, H);
-        float *const       d_product = job->grads->d_product + i * H;
-        if (mult != NULL) {
-            kern->mul(d_product, d_sum, mult, H);
-        } else {
-            memcpy(d_product, d_sum, (size_t)H * sizeof *d_sum);
-        }
-        kern->add(sums, sums, d_product, H);
+        product_backward(job, sums, scratch, d_row, d_sum, i);
     }
 }
 
@@ -307,6 +373,26 @@ void bt_nn_dropout_apply(bt_nn *nn, float *out, const float *in, const bt_nn_dro
 
 enum { ACT_CHUNK = 4096 };
 
+typedef struct round_job {
+    bt_nn       *nn;
+    uint16_t    *out;
+    const float *in;
+    int64_t      n;
+} round_job;
+
+static void round_task(void *context, int64_t task, int32_t thread) {
+    (void)thread;
+    const round_job *const job = context;
+    const int64_t          first = task * ACT_CHUNK;
+    const int64_t          left = job->n - first < ACT_CHUNK ? job->n - first : ACT_CHUNK;
+    job->nn->kern->to_bf16(job->out + first, job->in + first, left);
+}
+
+void bt_nn_to_bf16(bt_nn *nn, uint16_t *out, const float *in, int64_t n) {
+    round_job job = {.nn = nn, .out = out, .in = in, .n = n};
+    bt_pool_run(nn->pool, (n + ACT_CHUNK - 1) / ACT_CHUNK, round_task, &job);
+}
+
 static void act_task(void *context, int64_t task, int32_t thread) {
     (void)thread;
     const rows_job *const job = context;
@@ -331,21 +417,43 @@ void bt_nn_act_backward(bt_nn *nn, float *d_in, const float *d_out, const float 
     bt_pool_run(nn->pool, (n + ACT_CHUNK - 1) / ACT_CHUNK, act_task, &job);
 }
 
+typedef struct gather_job {
+    nn_chunks      chunks;
+    unsigned char *out;
+    const void    *in;
+    const int64_t *row_ids;
+    size_t         row_bytes;
+} gather_job;
+
 static void gather_task(void *context, int64_t task, int32_t thread) {
     (void)thread;
-    const rows_job *const job = context;
-    const int64_t         H = job->H;
-    const int64_t         end = nn_chunk_end(&job->chunks, task);
+    const gather_job *const    job = context;
+    const unsigned char *const in = job->in;
+    const int64_t              end = nn_chunk_end(&job->chunks, task);
     for (int64_t r = nn_chunk_first(&job->chunks, task); r < end; r++) {
-        memcpy(job->out + r * H, job->in + job->row_ids[r] * H, (size_t)H * sizeof *job->out);
+        memcpy(job->out + (size_t)r * job->row_bytes, in + (size_t)job->row_ids[r] * job->row_bytes,
+               job->row_bytes);
     }
+}
+
+static void gather(bt_nn *nn, void *out, const void *in, const int64_t *row_ids, int64_t R,
+                   size_t row_bytes) {
+    gather_job job = {.chunks = nn_chunks_of(R),
+                      .out = out,
+                      .in = in,
+                      .row_ids = row_ids,
+                      .row_bytes = row_bytes};
+    bt_pool_run(nn->pool, job.chunks.n_chunks, gather_task, &job);
 }
 
 void bt_nn_rows_gather(bt_nn *nn, float *out, const float *in, const int64_t *row_ids, int64_t R,
                        int64_t H) {
-    rows_job job = {
-        .nn = nn, .chunks = nn_chunks_of(R), .out = out, .in = in, .row_ids = row_ids, .H = H};
-    bt_pool_run(nn->pool, job.chunks.n_chunks, gather_task, &job);
+    gather(nn, out, in, row_ids, R, (size_t)H * sizeof *out);
+}
+
+void bt_nn_rows_gather16(bt_nn *nn, uint16_t *out, const uint16_t *in, const int64_t *row_ids,
+                         int64_t R, int64_t H) {
+    gather(nn, out, in, row_ids, R, (size_t)H * sizeof *out);
 }
 
 static void scatter_task(void *context, int64_t task, int32_t thread) {

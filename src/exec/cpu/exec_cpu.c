@@ -7,7 +7,7 @@
 
 #include "bt/base/alloc.h"
 #include "bt/base/fp.h"
-#include "exec_cpu_int8.h"
+#include "exec_cpu_internal.h"
 
 enum { COPY_CHUNK = 1 << 20 };
 
@@ -97,7 +97,6 @@ static void cpu_destroy(bt_exec *base) {
     exec_acts_deinit(&exec->acts);
     exec_parts_deinit(&exec->parts);
     exec_ranks_deinit(&exec->ranks);
-    exec_int8_free(exec->int8);
     bt_free(exec->nn.partials);
     bt_free(exec->nn.thread_scratch);
     bt_free(exec->nn.panels);
@@ -178,8 +177,7 @@ static size_t cpu_memory_bytes(const bt_exec *base) {
         n_trained += exec->base.slots[i] != NULL;
     }
     return (size_t)flat_bytes(exec, exec->base.param != NULL, exec->base.average != NULL,
-                              n_trained) -
-           exec->released_bytes + exec_int8_bytes(exec->int8) +
+                              n_trained) +
            (size_t)exec->acts.n_floats * sizeof(float) + exec->scratch_bytes +
            (size_t)exec->parts.n_logits * sizeof(float) +
            (size_t)exec->parts.n_offsets * sizeof(int64_t) +
@@ -207,7 +205,6 @@ static const exec_engine cpu_engine = {
     .reserve_memory = exec_cpu_reserve_memory,
     .memory_bytes = cpu_memory_bytes,
     .measure_peaks = exec_cpu_measure_peaks,
-    .round_weights = exec_cpu_round_weights,
     .plan_memory = exec_cpu_plan_memory,
     .describe = cpu_describe,
 };
@@ -234,6 +231,9 @@ bt_status bt_exec_create_cpu(const bt_model *model, const bt_optim *optim,
     exec->precision = config->precision;
     exec->recompute = config->recompute;
     exec->rounds_to_8_bits = config->rounds_to_8_bits;
+    /* adapters add to what a product made, in float32, before it is rounded */
+    exec->is_16 = config->precision == BT_PRECISION_BF16 && !config->rounds_to_8_bits &&
+                  model->encoder.lora.rank == 0;
     exec->memory_limit = config->memory_limit;
     bt_kern_blas_choose(NULL, n_threads);
     BT_CHECK(choose_products(config, &exec->kern, &exec->nn.product, err));

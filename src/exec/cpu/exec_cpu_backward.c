@@ -12,6 +12,12 @@ static void swap(float **a, float **b) {
     *b = t;
 }
 
+/* grad_c changes places with others. */
+static exec_array product_gradient(const exec_cpu *exec) {
+    return exec->is_16 ? (exec_array){.h = exec->acts.grad_product16}
+                       : (exec_array){.f = exec->acts.grad_c};
+}
+
 /* What the feed-forward's backward reads, as it was: its input in acts.hidden, its activation. */
 static void ffn_again(exec_cpu *exec, const exec_pass *pass, int64_t layer, int64_t R) {
     const bool is_last = layer == pass->n_layers - 1; /* nothing went over its activation yet */
@@ -21,8 +27,8 @@ static void ffn_again(exec_cpu *exec, const exec_pass *pass, int64_t layer, int6
         return;
     }
     exec_ffn_input_again(exec, pass, layer);
-    if (!is_last) {
-        bt_nn_act_forward(&exec->nn, exec->acts.ffn, exec->acts.layers[layer].pre_act,
+    if (!is_last && !exec->is_16) { /* in bfloat16 with its gradient */
+        bt_nn_act_forward(&exec->nn, exec->acts.ffn.f, exec->acts.layers[layer].pre_act.f,
                           exec_act(exec), R * exec->model->encoder.intermediate_size);
     }
 }
@@ -41,27 +47,63 @@ static void attention_residual_backward(exec_cpu *exec, const exec_pass *pass, i
     const bt_nn_dropout            attention_dropout = exec_dropout(
                    pass, place, BT_SITE_ATTENTION_OUTPUT_DROPOUT, e->attention_dropout_rate, row_ids);
     const bt_nn_norm          norm_1 = exec_ffn_norm(exec, layer);
-    const bt_nn_residual_norm first = {
-        .sum = l->sum_1, .norm = &norm_1, .dropout = &attention_dropout, .R = R, .H = H};
+    const bt_nn_residual_norm first = {.sum = l->sum_1,
+                                       .norm = &norm_1,
+                                       .dropout = &attention_dropout,
+                                       .kept = l->kept_1,
+                                       .R = R,
+                                       .H = H};
     bt_nn_residual_norm_backward(
         nn, &first,
         &(bt_nn_residual_norm_grads){.d_sum = acts->grad_a,
-                                     .d_product = acts->grad_c,
+                                     .d_product = exec->is_16 ? NULL : acts->grad_c,
+                                     .d_product16 = acts->grad_product16,
                                      .bias = exec_grad(exec, p->attention_output.bias),
                                      .norm =
                                          exec_norm_grads(exec, exec_ffn_norm_index(exec, layer))},
         d_ffn_in, e->norm_first ? acts->grad_a : NULL);
 }
 
-/* grad_a = gradient of the output -> grad_a = gradient of sum_1, grad_c = of the attention's output
- * product. */
+/* From grad_product, the gradient of the feed-forward's output product, through that product and
+ * the activation to d_ffn. */
+static void activation_backward(exec_cpu *exec, const exec_pass *pass, int64_t layer, int64_t R) {
+    const bt_layer_index *const p = &exec->model->layers[layer];
+    const exec_layer *const     l = &exec->acts.layers[layer];
+    exec_acts *const            acts = &exec->acts;
+    const int64_t               I = exec->model->encoder.intermediate_size;
+    const exec_dense            output = {.d_in = exec->is_16 ? (exec_array){.f = NULL}
+                                                              : acts->d_ffn, /* over acts.ffn */
+                                          .d_out = product_gradient(exec),
+                                          .in = acts->ffn,
+                                          .R = R,
+                                          .K = I,
+                                          .N = exec->model->encoder.hidden_size,
+                                          .without_bias = true,
+                                          .lora = exec_lora_of(exec, pass, layer, BT_LORA_OUTPUT)};
+    float *const                d_bias = exec_grad(exec, p->intermediate.bias);
+    if (exec->is_16) {
+        const bool          is_there = exec->recompute || layer == pass->n_layers - 1;
+        const bt_nn_dense16 above = {
+            .kernel = exec_param(exec, p->output.kernel), .R = R, .K = output.K, .N = output.N};
+        bt_nn_dense16_act_backward(&exec->nn, acts->d_ffn.h, d_bias, is_there ? NULL : acts->ffn.h,
+                                   l->pre_act.h, exec_act(exec), acts->grad_product16, &above);
+    }
+    exec_dense_backward(exec, p->output, &output);
+    if (!exec->is_16) {
+        bt_nn_bias_act_backward(&exec->nn, acts->d_ffn.f, d_bias, l->pre_act.f, exec_act(exec), R,
+                                I);
+    }
+}
+
+/* grad_a = gradient of the output -> grad_a = gradient of sum_1, grad_product = of the
+ * attention's output product. */
 static void ffn_backward(exec_cpu *exec, const exec_pass *pass, int64_t layer, int64_t R) {
     const bt_encoder_config *const e = &exec->model->encoder;
     const bt_layer_index *const    p = &exec->model->layers[layer];
     const exec_layer *const        l = &exec->acts.layers[layer];
     exec_acts *const               acts = &exec->acts;
     bt_nn *const                   nn = &exec->nn;
-    const int64_t                  H = e->hidden_size, I = e->intermediate_size;
+    const int64_t                  H = e->hidden_size;
     const bool                     norm_first = e->norm_first;
     const int64_t *const           row_ids = R == pass->batch->n_tokens ? NULL : acts->first_ids;
     const uint32_t                 place = (uint32_t)layer;
@@ -73,34 +115,27 @@ static void ffn_backward(exec_cpu *exec, const exec_pass *pass, int64_t layer, i
     const bt_nn_residual_norm second = {.sum = l->sum_2,
                                         .norm = norm_first ? NULL : &norm_2,
                                         .dropout = &ffn_dropout,
+                                        .kept = l->kept_2,
                                         .R = R,
                                         .H = H};
     bt_nn_residual_norm_backward(
         nn, &second,
         &(bt_nn_residual_norm_grads){.d_sum = norm_first ? acts->grad_a : d_ffn_in,
-                                     .d_product = acts->grad_c,
+                                     .d_product = exec->is_16 ? NULL : acts->grad_c,
+                                     .d_product16 = acts->grad_product16,
                                      .bias = exec_grad(exec, p->output.bias),
                                      .norm = exec_norm_grads(exec, p->output_norm)},
         acts->grad_a, NULL);
-    exec_dense_backward(exec, p->output,
-                        &(exec_dense){.d_in = acts->ffn, /* over what it is the gradient of */
-                                      .d_out = acts->grad_c,
-                                      .in = acts->ffn,
-                                      .R = R,
-                                      .K = I,
-                                      .N = H,
-                                      .without_bias = true,
-                                      .lora = exec_lora_of(exec, pass, layer, BT_LORA_OUTPUT)});
-    bt_nn_bias_act_backward(nn, acts->ffn, exec_grad(exec, p->intermediate.bias), l->pre_act,
-                            exec_act(exec), R, I);
+    activation_backward(exec, pass, layer, R);
     exec_dense_backward(
         exec, p->intermediate,
-        &(exec_dense){.d_in = d_ffn_in,
-                      .d_out = acts->ffn,
-                      .in = acts->hidden,
+        &(exec_dense){.d_in = {.f = d_ffn_in},
+                      .d_out = acts->d_ffn,
+                      .in = exec->is_16 ? (exec_array){.h = acts->hidden16}
+                                        : (exec_array){.f = acts->hidden},
                       .R = R,
                       .K = H,
-                      .N = I,
+                      .N = e->intermediate_size,
                       .add_to_d_in = !norm_first,
                       .without_bias = true,
                       .lora = exec_lora_of(exec, pass, layer, BT_LORA_INTERMEDIATE)});
@@ -116,18 +151,20 @@ static void qkv_backward(exec_cpu *exec, const exec_pass *pass, int64_t layer, i
     const int64_t               T = pass->batch->n_tokens;
     const int64_t               H = exec->model->encoder.hidden_size;
     exec_layer_keys_input_again(exec, pass, layer);
-    const float *const kv_in = exec_layer_keys_input(exec, layer);
-    const float *const q_in = exec_layer_query_input(exec, pass, layer).q_in;
-    exec_dense         d = {.d_in = d_q_in,
-                            .d_out = acts->grad_q,
-                            .in = q_in,
-                            .R = R,
-                            .K = H,
-                            .N = H,
-                            .add_to_d_in = add_to_q,
-                            .lora = exec_lora_of(exec, pass, layer, BT_LORA_QUERY)};
+    const exec_array kv_in = exec_layer_keys_input(exec, layer);
+    const exec_array q_in = exec_layer_query_input(exec, pass, layer).q_in;
+    exec_dense       d = {.d_in = {.f = d_q_in},
+                          .without_bias = exec->is_16, /* the attention made its gradient */
+                          .d_out = acts->grad_q,
+                          .in = q_in,
+                          .R = R,
+                          .K = H,
+                          .N = H,
+                          .add_to_d_in = add_to_q,
+                          .lora = exec_lora_of(exec, pass, layer, BT_LORA_QUERY)};
     exec_dense_backward(exec, p->query, &d);
-    d = (exec_dense){.d_in = d_kv_in,
+    d = (exec_dense){.d_in = {.f = d_kv_in},
+                     .without_bias = exec->is_16,
                      .d_out = acts->grad_k,
                      .in = kv_in,
                      .R = T,
@@ -189,6 +226,28 @@ static void input_backward_first(exec_cpu *exec, const exec_pass *pass, int64_t 
     swap(&acts->grad_a, &acts->grad_c);
 }
 
+static void attention_backward(exec_cpu *exec, const exec_pass *pass, int64_t layer) {
+    const exec_layer *const     l = &exec->acts.layers[layer];
+    const bt_layer_index *const p = &exec->model->layers[layer];
+    const exec_acts *const      acts = &exec->acts;
+    const bt_nn_attention       attention = exec_attention(exec, pass, layer);
+    if (!exec->is_16) {
+        bt_nn_attention_backward(&exec->nn, acts->grad_q.f, acts->grad_k.f, acts->grad_v.f,
+                                 acts->grad_b, l->q.f, l->k.f, l->v.f, l->max, l->inv_sum,
+                                 &attention);
+        return;
+    }
+    bt_nn_attention16 x = exec_attention16(exec, layer);
+    x.d_context = acts->grad_context16;
+    x.d_q = acts->grad_q.h;
+    x.d_k = acts->grad_k.h;
+    x.d_v = acts->grad_v.h;
+    x.d_q_bias = exec_grad(exec, p->query.bias);
+    x.d_k_bias = exec_grad(exec, p->key.bias);
+    x.d_v_bias = exec_grad(exec, p->value.bias);
+    bt_nn_attention16_backward(&exec->nn, &attention, &x);
+}
+
 static void layer_backward(exec_cpu *exec, const exec_pass *pass, int64_t layer) {
     const bt_layer_index *const p = &exec->model->layers[layer];
     const exec_layer *const     l = &exec->acts.layers[layer];
@@ -200,17 +259,16 @@ static void layer_backward(exec_cpu *exec, const exec_pass *pass, int64_t layer)
     ffn_backward(exec, pass, layer, R);
     exec_dense_backward(
         exec, p->attention_output,
-        &(exec_dense){.d_in = acts->grad_b,
-                      .d_out = acts->grad_c,
+        &(exec_dense){.d_in = exec->is_16 ? (exec_array){.h = acts->grad_context16}
+                                          : (exec_array){.f = acts->grad_b},
+                      .d_out = product_gradient(exec),
                       .in = l->context,
                       .R = R,
                       .K = H,
                       .N = H,
                       .without_bias = true,
                       .lora = exec_lora_of(exec, pass, layer, BT_LORA_ATTENTION_OUTPUT)});
-    const bt_nn_attention attention = exec_attention(exec, pass, layer);
-    bt_nn_attention_backward(&exec->nn, acts->grad_q, acts->grad_k, acts->grad_v, acts->grad_b,
-                             l->q, l->k, l->v, l->max, l->inv_sum, &attention);
+    attention_backward(exec, pass, layer);
     if (first_only) {
         input_backward_first(exec, pass, layer, R);
     } else {
@@ -225,9 +283,9 @@ static double embedding_backward(exec_cpu *exec, const exec_pass *pass) {
     exec_acts *const               acts = &exec->acts;
     if (e->embedding_size != e->hidden_size) {
         exec_dense_backward(exec, m->embedding_projection,
-                            &(exec_dense){.d_in = acts->grad_embedding,
-                                          .d_out = acts->grad_a,
-                                          .in = acts->embedding_out,
+                            &(exec_dense){.d_in = {.f = acts->grad_embedding},
+                                          .d_out = {.f = acts->grad_a},
+                                          .in = {.f = acts->embedding_out},
                                           .R = batch->n_tokens,
                                           .K = e->embedding_size,
                                           .N = e->hidden_size});

@@ -3,7 +3,7 @@
  * The encoder's forward pass (docs/model_garden/numerics.md section 1), both orders of norm. */
 #include <string.h>
 
-#include "exec_cpu_int8.h"
+#include "exec_cpu_internal.h"
 
 bt_activation exec_act(const exec_cpu *exec) {
     return exec->model->encoder.hidden_activation;
@@ -58,6 +58,9 @@ static void embedding_forward(exec_cpu *exec, const exec_pass *pass) {
                             exec_param(exec, m->embedding_projection.bias), batch->n_tokens,
                             e->embedding_size, e->hidden_size);
     }
+    if (exec->is_16 && !e->norm_first) {
+        bt_nn_to_bf16(&exec->nn, acts->hidden16, acts->embedded, batch->n_tokens * e->hidden_size);
+    }
 }
 
 /* Into acts.hidden, from the sum that was kept. */
@@ -82,8 +85,13 @@ const float *exec_layer_input(const exec_cpu *exec, int64_t layer) {
     return exec->model->encoder.norm_first ? acts->layers[layer - 1].sum_2 : acts->hidden;
 }
 
-const float *exec_layer_keys_input(const exec_cpu *exec, int64_t layer) {
-    return exec->model->encoder.norm_first ? exec->acts.hidden : exec_layer_input(exec, layer);
+exec_array exec_layer_keys_input(const exec_cpu *exec, int64_t layer) {
+    const exec_acts *const acts = &exec->acts;
+    if (exec->is_16) {
+        return (exec_array){.h = acts->hidden16};
+    }
+    return (exec_array){.f = layer == 0 && !exec->model->encoder.norm_first ? acts->embedded
+                                                                            : acts->hidden};
 }
 
 exec_query_input exec_layer_query_input(const exec_cpu *exec, const exec_pass *pass,
@@ -110,10 +118,35 @@ bt_nn_attention exec_attention(const exec_cpu *exec, const exec_pass *pass, int6
     };
 }
 
-/* One of the layer's norms, from what was added up to what the next product reads. */
+bt_nn_attention16 exec_attention16(const exec_cpu *exec, int64_t layer) {
+    const exec_layer *const l = &exec->acts.layers[layer];
+    const int64_t           H = exec->model->encoder.hidden_size;
+    return (bt_nn_attention16){.q = l->q.h,
+                               .k = l->k.h,
+                               .v = l->v.h,
+                               .context = l->context.h,
+                               .max = l->max,
+                               .inv_sum = l->inv_sum,
+                               .kept = l->kept,
+                               .kept_step = exec->acts.kept_step,
+                               .ld_q = H,
+                               .ld_kv = H,
+                               .ld_context = H,
+                               .ld_d_q = H,
+                               .ld_d_kv = H};
+}
+
+/* One of the layer's norms, from what was added up to what the next product reads. In bfloat16 only
+ * a recomputation reads it as a residual, too. */
 static void norm_forward(exec_cpu *exec, const bt_nn_norm *norm, const float *sum, int64_t R) {
-    bt_nn_norm_forward(&exec->nn, norm, exec->acts.hidden, sum, R,
-                       exec->model->encoder.hidden_size);
+    const int64_t    H = exec->model->encoder.hidden_size;
+    exec_acts *const acts = &exec->acts;
+    if (exec->is_16) {
+        bt_nn_norm_forward16(&exec->nn, norm, exec->recompute ? acts->hidden : NULL, acts->hidden16,
+                             sum, R, H);
+    } else {
+        bt_nn_norm_forward(&exec->nn, norm, acts->hidden, sum, R, H);
+    }
 }
 
 static void attention_norm_forward(exec_cpu *exec, const exec_pass *pass, int64_t layer) {
@@ -131,8 +164,14 @@ void exec_layer_keys_input_again(exec_cpu *exec, const exec_pass *pass, int64_t 
         const bt_nn_norm        norm = exec_norm(exec, exec->model->layers[layer - 1].output_norm,
                                                  before->mean_2, before->rstd_2);
         norm_forward(exec, &norm, before->sum_2, pass->batch->n_tokens);
-    } else if (exec->acts.embedded == exec->acts.hidden) {
-        embedding_out_again(exec, pass);
+    } else {
+        if (exec->acts.embedded == exec->acts.hidden) {
+            embedding_out_again(exec, pass);
+        }
+        if (exec->is_16) {
+            bt_nn_to_bf16(&exec->nn, exec->acts.hidden16, exec->acts.embedded,
+                          pass->batch->n_tokens * exec->model->encoder.hidden_size);
+        }
     }
 }
 
@@ -185,37 +224,85 @@ static void add_lora(exec_cpu *exec, const exec_pass *pass, int64_t layer, bt_lo
     exec_lora_forward(exec, dense_of(exec, layer, target), &lora, x);
 }
 
+static void dense_forward(exec_cpu *exec, exec_array out, exec_array in, const float *kernel,
+                          const float *bias, int64_t R, int64_t K, int64_t N) {
+    if (in.h != NULL) {
+        const bt_nn_dense16 d = {.kernel = kernel, .bias = bias, .R = R, .K = K, .N = N};
+        bt_nn_dense16_forward(&exec->nn, out.f, out.h, in.h, &d);
+    } else {
+        bt_nn_dense_forward(&exec->nn, out.f, in.f, kernel, bias, R, K, N);
+    }
+}
+
+/* The rows of first tokens: what the queries are made of, and the residual. */
+static void gather_first(exec_cpu *exec, int64_t layer, int64_t R) {
+    const exec_acts *const acts = &exec->acts;
+    const exec_array       in = exec_layer_keys_input(exec, layer);
+    const int64_t          H = exec->model->encoder.hidden_size;
+    if (in.h != NULL) {
+        bt_nn_rows_gather16(&exec->nn, acts->q_in.h, in.h, acts->first_ids, R, H);
+    } else {
+        bt_nn_rows_gather(&exec->nn, acts->q_in.f, in.f, acts->first_ids, R, H);
+    }
+    if (acts->residual != acts->q_in.f) {
+        bt_nn_rows_gather(&exec->nn, acts->residual, exec_layer_input(exec, layer), acts->first_ids,
+                          R, H);
+    }
+}
+
+/* One of the layer's products of query, key and value. */
+static void project(exec_cpu *exec, const exec_pass *pass, int64_t layer, bt_lora_target target,
+                    exec_array out, exec_array in, int64_t R) {
+    const bt_dense_index p = dense_of(exec, layer, target);
+    const int64_t        H = exec->model->encoder.hidden_size;
+    dense_forward(exec, out, in, exec_param(exec, p.kernel), exec_param(exec, p.bias), R, H, H);
+    add_lora(exec, pass, layer, target, &(exec_lora_rows){out.f, in.f, R, H, H});
+}
+
 /* acts.hidden (norm_first: the layer's input) -> context of the attention. */
 static void attention_forward(exec_cpu *exec, const exec_pass *pass, int64_t layer, int64_t R) {
+    const exec_layer *const l = &exec->acts.layers[layer];
+    const int64_t           T = pass->batch->n_tokens;
+    if (exec->model->encoder.norm_first) {
+        attention_norm_forward(exec, pass, layer);
+    }
+    if (exec_is_first_only(exec, pass, layer)) {
+        gather_first(exec, layer, R);
+    }
+    const exec_array kv_in = exec_layer_keys_input(exec, layer);
+    const exec_array q_in = exec_layer_query_input(exec, pass, layer).q_in;
+    project(exec, pass, layer, BT_LORA_QUERY, l->q, q_in, R);
+    project(exec, pass, layer, BT_LORA_KEY, l->k, kv_in, T);
+    project(exec, pass, layer, BT_LORA_VALUE, l->v, kv_in, T);
+    const bt_nn_attention attention = exec_attention(exec, pass, layer);
+    if (exec->is_16) {
+        const bt_nn_attention16 x = exec_attention16(exec, layer);
+        bt_nn_attention16_forward(&exec->nn, &attention, &x);
+    } else {
+        bt_nn_attention_forward(&exec->nn, l->context.f, l->max, l->inv_sum, l->q.f, l->k.f, l->v.f,
+                                &attention);
+    }
+}
+
+/* What the feed-forward reads -> its activation. */
+static void ffn_forward(exec_cpu *exec, const exec_pass *pass, int64_t layer, int64_t R) {
     const bt_layer_index *const p = &exec->model->layers[layer];
     const exec_layer *const     l = &exec->acts.layers[layer];
     const exec_acts *const      acts = &exec->acts;
     const int64_t               H = exec->model->encoder.hidden_size;
-    const int64_t               T = pass->batch->n_tokens;
-    bt_nn *const                nn = &exec->nn;
-    if (exec->model->encoder.norm_first) {
-        attention_norm_forward(exec, pass, layer);
+    const int64_t               I = exec->model->encoder.intermediate_size;
+    const float *const          kernel = exec_param(exec, p->intermediate.kernel);
+    const float *const          bias = exec_param(exec, p->intermediate.bias);
+    if (exec->is_16) {
+        const bt_nn_dense16 d = {.kernel = kernel, .bias = bias, .R = R, .K = H, .N = I};
+        bt_nn_dense16_act_forward(&exec->nn, acts->ffn.h, pass->dropout ? l->pre_act.h : NULL,
+                                  acts->hidden16, exec_act(exec), &d);
+        return;
     }
-    const float *const kv_in = exec_layer_keys_input(exec, layer);
-    if (exec_is_first_only(exec, pass, layer)) {
-        bt_nn_rows_gather(nn, acts->q_in, kv_in, acts->first_ids, R, H);
-        if (acts->residual != acts->q_in) {
-            bt_nn_rows_gather(nn, acts->residual, exec_layer_input(exec, layer), acts->first_ids, R,
-                              H);
-        }
-    }
-    const float *const q_in = exec_layer_query_input(exec, pass, layer).q_in;
-    bt_nn_dense_forward(nn, l->q, q_in, exec_param(exec, p->query.kernel),
-                        exec_param(exec, p->query.bias), R, H, H);
-    add_lora(exec, pass, layer, BT_LORA_QUERY, &(exec_lora_rows){l->q, q_in, R, H, H});
-    bt_nn_dense_forward(nn, l->k, kv_in, exec_param(exec, p->key.kernel),
-                        exec_param(exec, p->key.bias), T, H, H);
-    add_lora(exec, pass, layer, BT_LORA_KEY, &(exec_lora_rows){l->k, kv_in, T, H, H});
-    bt_nn_dense_forward(nn, l->v, kv_in, exec_param(exec, p->value.kernel),
-                        exec_param(exec, p->value.bias), T, H, H);
-    add_lora(exec, pass, layer, BT_LORA_VALUE, &(exec_lora_rows){l->v, kv_in, T, H, H});
-    const bt_nn_attention attention = exec_attention(exec, pass, layer);
-    bt_nn_attention_forward(nn, l->context, l->max, l->inv_sum, l->q, l->k, l->v, &attention);
+    bt_nn_dense_forward(&exec->nn, l->pre_act.f, acts->hidden, kernel, NULL, R, H, I);
+    add_lora(exec, pass, layer, BT_LORA_INTERMEDIATE,
+             &(exec_lora_rows){l->pre_act.f, acts->hidden, R, H, I});
+    bt_nn_bias_act_forward(&exec->nn, l->pre_act.f, acts->ffn.f, bias, exec_act(exec), R, I);
 }
 
 /* Rows of a layer's queries, and which tokens they are; NULL: all. */
@@ -232,8 +319,6 @@ void exec_layer_begin(exec_cpu *exec, const exec_pass *pass, int64_t layer) {
     const exec_layer *const        l = &exec->acts.layers[layer];
     const exec_acts *const         acts = &exec->acts;
     const int64_t                  H = e->hidden_size;
-    const int64_t                  I = e->intermediate_size;
-    bt_nn *const                   nn = &exec->nn;
     const int64_t                 *row_ids = NULL;
     const int64_t                  R = query_rows(exec, pass, layer, &row_ids);
     const bt_nn_dropout            dropout =
@@ -246,20 +331,17 @@ void exec_layer_begin(exec_cpu *exec, const exec_pass *pass, int64_t layer) {
                                               exec_layer_query_input(exec, pass, layer).residual,
                                           .norm = &norm,
                                           .dropout = &dropout,
+                                          .out16 = acts->hidden16,
+                                          .kept = l->kept_1,
                                           .R = R,
                                           .H = H};
     attention_forward(exec, pass, layer, R);
-    bt_nn_dense_forward(nn, l->sum_1, l->context, exec_param(exec, p->attention_output.kernel),
-                        NULL, R, H, H);
+    dense_forward(exec, (exec_array){.f = l->sum_1}, l->context,
+                  exec_param(exec, p->attention_output.kernel), NULL, R, H, H);
     add_lora(exec, pass, layer, BT_LORA_ATTENTION_OUTPUT,
-             &(exec_lora_rows){l->sum_1, l->context, R, H, H});
-    bt_nn_residual_norm_forward(nn, &residual, acts->hidden);
-    bt_nn_dense_forward(nn, l->pre_act, acts->hidden, exec_param(exec, p->intermediate.kernel),
-                        NULL, R, H, I);
-    add_lora(exec, pass, layer, BT_LORA_INTERMEDIATE,
-             &(exec_lora_rows){l->pre_act, acts->hidden, R, H, I});
-    bt_nn_bias_act_forward(nn, l->pre_act, acts->ffn, exec_param(exec, p->intermediate.bias),
-                           exec_act(exec), R, I);
+             &(exec_lora_rows){l->sum_1, l->context.f, R, H, H});
+    bt_nn_residual_norm_forward(&exec->nn, &residual, acts->hidden);
+    ffn_forward(exec, pass, layer, R);
 }
 
 static void layer_forward(exec_cpu *exec, const exec_pass *pass, int64_t layer) {
@@ -271,11 +353,12 @@ static void layer_forward(exec_cpu *exec, const exec_pass *pass, int64_t layer) 
     const int64_t                  R = query_rows(exec, pass, layer, &row_ids);
     const bt_nn_dropout            dropout =
         exec_dropout(pass, (uint32_t)layer, BT_SITE_FFN_OUTPUT_DROPOUT, e->dropout_rate, row_ids);
+    const bool is_last = layer == pass->n_layers - 1; /* no product of a layer reads its output */
     exec_layer_begin(exec, pass, layer);
-    bt_nn_dense_forward(&exec->nn, l->sum_2, acts->ffn, exec_param(exec, p->output.kernel), NULL, R,
-                        e->intermediate_size, e->hidden_size);
+    dense_forward(exec, (exec_array){.f = l->sum_2}, acts->ffn, exec_param(exec, p->output.kernel),
+                  NULL, R, e->intermediate_size, e->hidden_size);
     add_lora(exec, pass, layer, BT_LORA_OUTPUT,
-             &(exec_lora_rows){l->sum_2, acts->ffn, R, e->intermediate_size, e->hidden_size});
+             &(exec_lora_rows){l->sum_2, acts->ffn.f, R, e->intermediate_size, e->hidden_size});
     const bt_nn_norm norm = exec_norm(exec, p->output_norm, l->mean_2, l->rstd_2);
     bt_nn_residual_norm_forward(
         &exec->nn,
@@ -284,6 +367,8 @@ static void layer_forward(exec_cpu *exec, const exec_pass *pass, int64_t layer) 
                                .residual = e->norm_first ? l->sum_1 : acts->hidden,
                                .norm = e->norm_first ? NULL : &norm,
                                .dropout = &dropout,
+                               .out16 = e->norm_first || is_last ? NULL : acts->hidden16,
+                               .kept = l->kept_2,
                                .R = R,
                                .H = e->hidden_size},
         acts->hidden);
@@ -297,9 +382,6 @@ const float *exec_encoder_forward(exec_cpu *exec, const exec_pass *pass) {
         acts->first_offsets[b] = b;
     }
     acts->first_offsets[batch->n_seqs] = batch->n_seqs;
-    if (exec->int8 != NULL) {
-        return exec_int8_encoder_forward(exec, pass);
-    }
     embedding_forward(exec, pass);
     for (int64_t layer = 0; layer < pass->n_layers; layer++) {
         layer_forward(exec, pass, layer);

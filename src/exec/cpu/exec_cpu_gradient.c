@@ -101,14 +101,34 @@ void exec_zero_gradients(exec_cpu *exec) {
     }
 }
 
+static void dense16_backward(exec_cpu *exec, bt_dense_index dense, const exec_dense *d,
+                             bool add_to_kernel) {
+    const bt_nn_dense16 layer = {
+        .kernel = exec_param(exec, dense.kernel), .R = d->R, .K = d->K, .N = d->N};
+    float *const d_kernel = exec_grad(exec, dense.kernel);
+    BT_ASSERT(d->without_bias && dense.lora_a < 0);
+    if (d_kernel != NULL) {
+        bt_nn_dense16_backward_kernel(&exec->nn, d_kernel, d->d_out.h, d->in.h, &layer,
+                                      add_to_kernel);
+    }
+    if (d->d_in.f != NULL || d->d_in.h != NULL) {
+        bt_nn_dense16_backward_input(&exec->nn, d->d_in.f, d->d_in.h, d->d_out.h, &layer,
+                                     d->add_to_d_in);
+    }
+}
+
 void exec_dense_backward(exec_cpu *exec, bt_dense_index dense, const exec_dense *d) {
     const bool is_written = exec->grad_kinds[dense.kernel] != EXEC_GRAD_KERNEL;
-    exec_lora_backward(exec, dense, d);
-    bt_nn_dense_backward(&exec->nn, d->d_in, exec_grad(exec, dense.kernel),
-                         d->without_bias ? NULL : exec_grad(exec, dense.bias), d->d_out, d->in,
-                         exec_param(exec, dense.kernel), d->R, d->K, d->N, d->add_to_d_in,
-                         is_written);
-    exec_lora_backward_input(exec, dense, d);
+    if (d->in.h != NULL) {
+        dense16_backward(exec, dense, d, is_written);
+    } else {
+        exec_lora_backward(exec, dense, d);
+        bt_nn_dense_backward(&exec->nn, d->d_in.f, exec_grad(exec, dense.kernel),
+                             d->without_bias ? NULL : exec_grad(exec, dense.bias), d->d_out.f,
+                             d->in.f, exec_param(exec, dense.kernel), d->R, d->K, d->N,
+                             d->add_to_d_in, is_written);
+        exec_lora_backward_input(exec, dense, d);
+    }
     if (!is_written) {
         exec->grad_kinds[dense.kernel] = EXEC_GRAD_KERNEL_WRITTEN;
     }

@@ -186,9 +186,9 @@ static void pooler_backward(exec_cpu *exec, float *d, const float *encoded, int6
     const int64_t        H = exec->model->encoder.hidden_size;
     bt_nn_act_backward(&exec->nn, d, d, exec->acts.pooled_pre, BT_ACT_TANH, B * H);
     exec_dense_backward(exec, pooler,
-                        &(exec_dense){.d_in = trains_layers(exec) ? exec->acts.grad_a : NULL,
-                                      .d_out = d,
-                                      .in = encoded,
+                        &(exec_dense){.d_in = {.f = trains_layers(exec) ? exec->acts.grad_a : NULL},
+                                      .d_out = {.f = d},
+                                      .in = {.f = (float *)encoded},
                                       .R = B,
                                       .K = H,
                                       .N = H});
@@ -233,9 +233,9 @@ void exec_head_backward(exec_cpu *exec, const exec_pass *pass, const float *enco
     }
     const bt_nn_dropout dropout = head_dropout(exec, pass, BT_SITE_HEAD_DROPOUT);
     exec_dense_backward(exec, m->head_logits,
-                        &(exec_dense){.d_in = tokens && !trains_layers(exec) ? NULL : d,
-                                      .d_out = acts->d_logits,
-                                      .in = acts->dropped,
+                        &(exec_dense){.d_in = {.f = tokens && !trains_layers(exec) ? NULL : d},
+                                      .d_out = {.f = acts->d_logits},
+                                      .in = {.f = acts->dropped},
                                       .R = R,
                                       .K = H,
                                       .N = C});

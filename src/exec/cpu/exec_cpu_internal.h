@@ -17,17 +17,27 @@
 
 enum { EXEC_DESCRIPTION_BYTES = 256 };
 
+/* Numbers in float32, or, where products are of bfloat16 and read nothing else, in bfloat16
+ * (docs/numerics.md): one pointer is NULL. Both NULL: no such array. */
+typedef struct exec_array {
+    float    *f;
+    uint16_t *h;
+} exec_array;
+
 /* What the backward needs of one layer; pointers into the step's block. Whatever a pass over memory
  * makes again from these, is made again: norms' outputs and the feed-forward's activation. */
 typedef struct exec_layer {
-    float *q, *k, *v;       /* [R,H] [T,H] [T,H] */
-    float *context;         /* [R,H] */
-    float *max, *inv_sum;   /* [R,NH] of the softmax rows */
-    float *sum_1;           /* [R,H] x + attention */
-    float *mean_1, *rstd_1; /* of the attention norm: [R], [T] when norm_first */
-    float *pre_act;         /* [R,I] */
-    float *sum_2;           /* [R,H] feed-forward + residual; the layer's output when norm_first */
-    float *mean_2, *rstd_2; /* [R] of the output norm */
+    exec_array q, k, v;         /* [R,H] [T,H] [T,H] */
+    exec_array context;         /* [R,H] */
+    float     *max, *inv_sum;   /* [R,NH] of the softmax rows */
+    float     *sum_1;           /* [R,H] x + attention */
+    float     *mean_1, *rstd_1; /* of the attention norm: [R], [T] when norm_first */
+    exec_array pre_act;         /* [R,I] */
+    float     *sum_2; /* [R,H] feed-forward + residual; the layer's output when norm_first */
+    float     *mean_2, *rstd_2; /* [R] of the output norm */
+    /* Bits of dropout, in bfloat16; NULL: drawn twice. */
+    uint16_t *kept;            /* [R,NH,acts.kept_step] of the probabilities */
+    uint16_t *kept_1, *kept_2; /* [R,bt_nn_kept_step(H)] before the first and the second residual */
 } exec_layer;
 
 /* What a pass needs room for. */
@@ -49,22 +59,27 @@ typedef struct exec_acts {
     float      *embedded;      /* [T,H] the input of layer 0 */
     float      *hidden;        /* [T,H] in turn: the layer's input, the feed-forward's, the output;
                                 * norm_first: what a norm put out */
-    float   *q_in;             /* [B,H] gathered input of the queries, where not all rows ask */
-    float   *residual;         /* [B,H] the same of the first residual; q_in unless norm_first */
-    float   *ffn;              /* [T,I] activation, then the gradient of the one before it */
-    float   *first_rows;       /* [B,H] rows read by a sentence head when R = T */
-    float   *pooled_pre, *pooled, *dropped; /* [B,H], token heads: dropped [T,H] */
-    float   *rounded; /* [T, the widest] what a product reads, in 8 bits; or NULL */
-    float   *vectors; /* [B,H] of a ranking loss: what it scores */
-    float   *logits, *d_logits;
-    float   *grad_a, *grad_b, *grad_c, *grad_d; /* [T,H] */
-    float   *grad_q, *grad_k, *grad_v;          /* [T,H] */
-    float   *grad_embedding;                    /* [T,E]; where E = H it ends in grad_a's place */
-    float   *lora_mid, *lora_d_mid;             /* [T,rank] between an adapter's factors */
-    float   *lora_in;                           /* [T,H] or [T,I]; with their dropout */
-    int64_t *first_ids;                         /* [B] token number of each first token */
-    int64_t *first_offsets;                     /* [B+1] 0, 1, 2, ... */
-    int64_t  scratch_rows, scratch_length;      /* what the threads' scratch has room for */
+    uint16_t  *hidden16; /* [T,H] what the next product reads of hidden, in bfloat16; or NULL */
+    exec_array q_in;     /* [B,H] gathered input of the queries, where not all rows ask */
+    float *residual;  /* [B,H] the same of the first residual; in float32 q_in unless norm_first */
+    exec_array ffn;   /* [T,I] activation */
+    exec_array d_ffn; /* [T,I] gradient of the one before it; in float32 over ffn */
+    int64_t    kept_step;
+    float     *first_rows;                    /* [B,H] rows read by a sentence head when R = T */
+    float     *pooled_pre, *pooled, *dropped; /* [B,H], token heads: dropped [T,H] */
+    float     *rounded; /* [T, the widest] what a product reads, in 8 bits; or NULL */
+    float     *vectors; /* [B,H] of a ranking loss: what it scores */
+    float     *logits, *d_logits;
+    float     *grad_a, *grad_b, *grad_c, *grad_d; /* [T,H] */
+    uint16_t  *grad_product16; /* [T,H] of a product that a residual follows, in place of grad_c */
+    uint16_t  *grad_context16; /* [T,H] in place of grad_b */
+    exec_array grad_q, grad_k, grad_v; /* [T,H] */
+    float     *grad_embedding;         /* [T,E]; where E = H it ends in grad_a's place */
+    float     *lora_mid, *lora_d_mid;  /* [T,rank] between an adapter's factors */
+    float     *lora_in;                /* [T,H] or [T,I]; with their dropout */
+    int64_t   *first_ids;              /* [B] token number of each first token */
+    int64_t   *first_offsets;          /* [B+1] 0, 1, 2, ... */
+    int64_t scratch_rows, scratch_seqs, scratch_length; /* what the threads' scratch has room for */
 } exec_acts;
 
 /* What one pass over a batch, or over a part of one, is. */
@@ -130,9 +145,6 @@ typedef enum exec_grad_kind {
     EXEC_GRAD_WAITING_ROWS,   /* the word table's: 0 but for the rows of the batch */
 } exec_grad_kind;
 
-/* The dense layers in 8 bits (exec_cpu_int8.c). */
-typedef struct exec_int8 exec_int8;
-
 typedef struct exec_cpu {
     bt_exec         base;
     const bt_model *model; /* borrowed */
@@ -142,6 +154,7 @@ typedef struct exec_cpu {
     bt_nn           nn;
     size_t          scratch_bytes;
     bt_precision    precision;
+    bool            is_16; /* what only products read is bfloat16 */
     bool            recompute;
     bool            rounds_to_8_bits;
     uint64_t        memory_limit;   /* 0: none but the machine's */
@@ -155,9 +168,7 @@ typedef struct exec_cpu {
     exec_share      share; /* of the batch of this step */
     exec_ranks      ranks;
     exec_scale      scale;
-    exec_int8      *int8;           /* owned; NULL: the weights are floats */
-    size_t          released_bytes; /* of base.param, which took the place of these */
-    const bt_batch *begun;          /* the step that was made and not ended; NULL: none */
+    const bt_batch *begun; /* the step that was made and not ended; NULL: none */
     bt_step_result  begun_result;
     char            description[EXEC_DESCRIPTION_BYTES];
 } exec_cpu;
@@ -184,13 +195,12 @@ static inline const exec_cpu *exec_cpu_seen(const bt_exec *exec) {
     return (const exec_cpu *)(const void *)exec;
 }
 /* exec_cpu_step.c */
-exec_train_depth_fn   exec_cpu_train_depth;
-exec_train_begin_fn   exec_cpu_train_begin;
-exec_train_end_fn     exec_cpu_train_end;
-exec_gradients_fn     exec_cpu_gradients;
-exec_evaluate_fn      exec_cpu_evaluate;
-exec_encode_fn        exec_cpu_encode;
-exec_round_weights_fn exec_cpu_round_weights; /* exec_cpu_int8.c */
+exec_train_depth_fn exec_cpu_train_depth;
+exec_train_begin_fn exec_cpu_train_begin;
+exec_train_end_fn   exec_cpu_train_end;
+exec_gradients_fn   exec_cpu_gradients;
+exec_evaluate_fn    exec_cpu_evaluate;
+exec_encode_fn      exec_cpu_encode;
 /* exec_cpu_scale.c */
 bt_loss_scale exec_cpu_get_loss_scale(const bt_exec *exec);
 void          exec_cpu_set_loss_scale(bt_exec *exec, bt_loss_scale scale);
@@ -237,22 +247,24 @@ bool exec_is_first_only(const exec_cpu *exec, const exec_pass *pass, int64_t lay
 /* The input [T,H] of a layer, which is the output of the one before; and what its keys and values
  * are made of. Both may be acts.hidden, and hold until that is written again. */
 const float  *exec_layer_input(const exec_cpu *exec, int64_t layer);
-const float  *exec_layer_keys_input(const exec_cpu *exec, int64_t layer);
+exec_array    exec_layer_keys_input(const exec_cpu *exec, int64_t layer);
 bt_activation exec_act(const exec_cpu *exec);
 /* The inputs [R,H] of a layer's queries and of its first residual. */
 typedef struct exec_query_input {
-    const float *q_in;
+    exec_array   q_in;
     const float *residual;
 } exec_query_input;
 exec_query_input exec_layer_query_input(const exec_cpu *exec, const exec_pass *pass, int64_t layer);
 bt_nn_attention  exec_attention(const exec_cpu *exec, const exec_pass *pass, int64_t layer);
+/* In bfloat16: the layer's arrays; the backward adds its own. */
+bt_nn_attention16 exec_attention16(const exec_cpu *exec, int64_t layer);
 /* The norm after the first residual: the attention's, or with norm_first the output's. */
 bt_norm_index exec_ffn_norm_index(const exec_cpu *exec, int64_t layer);
 bt_nn_norm    exec_ffn_norm(const exec_cpu *exec, int64_t layer);
 /* A layer up to its feed-forward's activation, from acts.hidden on: what recomputation repeats. */
 void exec_layer_begin(exec_cpu *exec, const exec_pass *pass, int64_t layer);
-/* For the backward: into acts.hidden what keys and values were made of; the feed-forward's input.
- */
+/* For the backward: into acts.hidden (or hidden16) what keys and values were made of; the
+ * feed-forward's input. */
 void exec_layer_keys_input_again(exec_cpu *exec, const exec_pass *pass, int64_t layer);
 void exec_ffn_input_again(exec_cpu *exec, const exec_pass *pass, int64_t layer);
 /* Embedding and the pass's layers; returns the last output: [T,H], or [B,H] when first only. */
@@ -315,12 +327,12 @@ BT_MUST_USE bt_status exec_gradients_plan(exec_cpu *exec, bt_error *err);
 void                  exec_zero_gradients(exec_cpu *exec);
 /* Backward of one dense layer [R,K] -> [R,N]. d_in NULL: not wanted. */
 typedef struct exec_dense {
-    float       *d_in;
-    const float *d_out, *in;
-    int64_t      R, K, N;
-    bool         add_to_d_in;
-    bool         without_bias; /* its gradient is made elsewhere */
-    exec_lora    lora;         /* of a layer's */
+    exec_array d_in;
+    exec_array d_out, in; /* both in float32 or both in bfloat16 */
+    int64_t    R, K, N;
+    bool       add_to_d_in;
+    bool       without_bias; /* its gradient is made elsewhere; always in bfloat16 */
+    exec_lora  lora;         /* of a layer's */
 } exec_dense;
 void exec_dense_backward(exec_cpu *exec, bt_dense_index dense, const exec_dense *d);
 

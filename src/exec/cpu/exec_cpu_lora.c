@@ -82,21 +82,21 @@ void exec_lora_backward(exec_cpu *exec, bt_dense_index dense, const exec_dense *
     if (dense.lora_a < 0) {
         return;
     }
-    const float *const in = dropped(exec, &d->lora, d->in, d->R, d->K);
+    const float *const in = dropped(exec, &d->lora, d->in.f, d->R, d->K);
     const float *const a = exec_param(exec, dense.lora_a);
     const float *const b = exec_param(exec, dense.lora_b);
     multiply(exec, mid, (thin){.a = in, .b = a, .M = d->R, .N = rank, .K = d->K, .alpha = 1});
     multiply(exec, exec_grad(exec, dense.lora_b),
              (thin){.a = mid,
                     .trans_a = true,
-                    .b = d->d_out,
+                    .b = d->d_out.f,
                     .M = rank,
                     .N = d->N,
                     .K = d->R,
                     .alpha = scale,
                     .adds = true});
     multiply(exec, d_mid,
-             (thin){.a = d->d_out,
+             (thin){.a = d->d_out.f,
                     .b = b,
                     .trans_b = true,
                     .M = d->R,
@@ -131,12 +131,12 @@ static void add_task(void *context, int64_t task, int32_t thread) {
 }
 
 void exec_lora_backward_input(exec_cpu *exec, bt_dense_index dense, const exec_dense *d) {
-    if (dense.lora_a < 0 || d->d_in == NULL) {
+    if (dense.lora_a < 0 || d->d_in.f == NULL) {
         return;
     }
     const bt_nn_dropout dropout = dropout_of(exec, &d->lora);
     const bool          drops = dropout.rate.on;
-    float *const        d_in = drops ? exec->acts.lora_in : d->d_in;
+    float *const        d_in = drops ? exec->acts.lora_in : d->d_in.f;
     multiply(exec, d_in,
              (thin){.a = exec->acts.lora_d_mid,
                     .b = exec_param(exec, dense.lora_a),
@@ -147,7 +147,7 @@ void exec_lora_backward_input(exec_cpu *exec, bt_dense_index dense, const exec_d
                     .alpha = 1,
                     .adds = !drops});
     if (drops) {
-        add_job job = {.exec = exec, .to = d->d_in, .more = d_in, .n = d->R * d->K};
+        add_job job = {.exec = exec, .to = d->d_in.f, .more = d_in, .n = d->R * d->K};
         bt_nn_dropout_apply(&exec->nn, d_in, d_in, &dropout, d->R, d->K);
         bt_pool_run(exec->pool, (job.n + ADD_CHUNK - 1) / ADD_CHUNK, add_task, &job);
     }

@@ -10,7 +10,7 @@
 
 #include "bt/base/alloc.h"
 #include "bt/base/size.h"
-#include "exec_cpu_int8.h"
+#include "exec_cpu_internal.h"
 
 static int64_t largest(int64_t a, int64_t b) {
     return a > b ? a : b;
@@ -34,6 +34,15 @@ static float *cut(cutter *c, int64_t rows, int64_t cols) {
     return at;
 }
 
+static uint16_t *cut_16(cutter *c, int64_t rows, int64_t cols) {
+    return (uint16_t *)(void *)cut(c, rows, cols / 2 + cols % 2);
+}
+
+/* In bfloat16 where is_16. */
+static exec_array cut_array(cutter *c, bool is_16, int64_t rows, int64_t cols) {
+    return is_16 ? (exec_array){.h = cut_16(c, rows, cols)} : (exec_array){.f = cut(c, rows, cols)};
+}
+
 static int64_t *cut_i64(cutter *c, int64_t n) {
     return (int64_t *)(void *)cut(c, 2, n);
 }
@@ -45,21 +54,37 @@ static void cut_output(cutter *c, const bt_model *model, int64_t R, exec_layer *
     l->rstd_2 = cut(c, R, 1);
 }
 
-static void cut_layer(cutter *c, const bt_model *model, int64_t T, int64_t R, exec_layer *l) {
-    const bt_encoder_config *const e = &model->encoder;
+/* Bits of dropout. */
+static void cut_kept(cutter *c, const exec_cpu *exec, const exec_shape *shape, int64_t R,
+                     exec_layer *l) {
+    const bt_encoder_config *const e = &exec->model->encoder;
+    const bool                     keeps = exec->is_16 && shape->for_training;
+    const int64_t                  step = bt_nn_kept_step(shape->max_length);
+    l->kept = keeps ? cut_16(c, R, e->num_attention_heads * step) : NULL;
+    l->kept_1 = keeps ? cut_16(c, R, bt_nn_kept_step(e->hidden_size)) : NULL;
+    l->kept_2 = keeps ? cut_16(c, R, bt_nn_kept_step(e->hidden_size)) : NULL;
+}
+
+static void cut_layer(cutter *c, const exec_cpu *exec, const exec_shape *shape, int64_t R,
+                      exec_layer *l) {
+    const bt_encoder_config *const e = &exec->model->encoder;
+    const int64_t                  T = shape->n_tokens;
+    const bool                     is_16 = exec->is_16;
+    const bool                     has_pre_act = shape->for_training || !is_16;
     const int64_t                  H = e->hidden_size;
     const int64_t                  normed_rows = e->norm_first ? T : R;
-    l->q = cut(c, R, H);
-    l->k = cut(c, T, H);
-    l->v = cut(c, T, H);
-    l->context = cut(c, R, H);
+    l->q = cut_array(c, is_16, R, H);
+    l->k = cut_array(c, is_16, T, H);
+    l->v = cut_array(c, is_16, T, H);
+    l->context = cut_array(c, is_16, R, H);
     l->max = cut(c, R, e->num_attention_heads);
     l->inv_sum = cut(c, R, e->num_attention_heads);
     l->sum_1 = cut(c, R, H);
     l->mean_1 = cut(c, normed_rows, 1);
     l->rstd_1 = cut(c, normed_rows, 1);
-    l->pre_act = cut(c, R, e->intermediate_size);
-    cut_output(c, model, R, l);
+    l->pre_act = cut_array(c, is_16, has_pre_act ? R : 0, e->intermediate_size);
+    cut_kept(c, exec, shape, R, l);
+    cut_output(c, exec->model, R, l);
 }
 
 /* Without training a layer's output is all that the next one needs, and it takes it from
@@ -76,7 +101,7 @@ static void cut_layers(cutter *c, const exec_cpu *exec, const exec_shape *shape,
             is_last && !shape->all_rows && bt_model_reads_first_rows(&model->head);
         const int64_t R = first_only ? shape->n_seqs : T;
         if (l == 0 || (shape->for_training && !exec->recompute && l >= exec->lowest)) {
-            cut_layer(c, model, T, R, &layers[l]);
+            cut_layer(c, exec, shape, R, &layers[l]);
             continue;
         }
         layers[l] = layers[0];
@@ -92,14 +117,18 @@ static void cut_gradients(cutter *c, const exec_cpu *exec, const exec_shape *sha
     const bt_model *const          model = exec->model;
     const bt_encoder_config *const e = &model->encoder;
     const int64_t                  H = e->hidden_size;
+    const bool                     is_16 = exec->is_16;
     const int64_t T = exec->lowest < e->num_layers ? shape->n_tokens : shape->n_seqs;
     acts->grad_a = cut(c, T, H);
     acts->grad_b = cut(c, T, H);
-    acts->grad_c = cut(c, T, H);
+    acts->grad_c = is_16 && !e->norm_first ? NULL : cut(c, T, H);
     acts->grad_d = bt_model_reads_first_rows(&model->head) ? cut(c, T, H) : NULL;
-    acts->grad_q = cut(c, T, H);
-    acts->grad_k = cut(c, T, H);
-    acts->grad_v = cut(c, T, H);
+    acts->grad_product16 = is_16 ? cut_16(c, T, H) : NULL;
+    acts->grad_context16 = is_16 ? cut_16(c, T, H) : NULL;
+    acts->grad_q = cut_array(c, is_16, T, H);
+    acts->grad_k = cut_array(c, is_16, T, H);
+    acts->grad_v = cut_array(c, is_16, T, H);
+    acts->d_ffn = is_16 ? cut_array(c, true, T, e->intermediate_size) : acts->ffn;
     acts->grad_embedding = e->embedding_size != H ? cut(c, T, e->embedding_size) : NULL;
 }
 
@@ -124,15 +153,16 @@ static void cut_head(cutter *c, const bt_model *model, const exec_shape *shape, 
     acts->d_logits = cut(c, rows, cols);
 }
 
-static void cut_embedding(cutter *c, const bt_model *model, const exec_shape *shape,
+static void cut_embedding(cutter *c, const exec_cpu *exec, const exec_shape *shape,
                           exec_acts *acts) {
-    const bt_encoder_config *const e = &model->encoder;
+    const bt_encoder_config *const e = &exec->model->encoder;
     const int64_t                  T = shape->n_tokens;
     const bool                     is_projected = e->embedding_size != e->hidden_size;
     acts->embedding_sum = cut(c, T, e->embedding_size);
     acts->embedding_mean = cut(c, T, 1);
     acts->embedding_rstd = cut(c, T, 1);
     acts->hidden = cut(c, T, e->hidden_size);
+    acts->hidden16 = exec->is_16 ? cut_16(c, T, e->hidden_size) : NULL;
     acts->embedded = is_projected || e->norm_first ? cut(c, T, e->hidden_size) : acts->hidden;
     acts->embedding_out = is_projected ? cut(c, T, e->embedding_size) : acts->embedded;
 }
@@ -151,11 +181,12 @@ static void cut_all(cutter *c, const exec_cpu *exec, const exec_shape *shape, ex
     const bt_encoder_config *const e = &exec->model->encoder;
     const int64_t                  T = shape->n_tokens;
     const int64_t                  B = shape->n_seqs;
-    cut_embedding(c, exec->model, shape, acts);
+    cut_embedding(c, exec, shape, acts);
     cut_layers(c, exec, shape, acts->layers);
-    acts->ffn = cut(c, T, e->intermediate_size);
-    acts->q_in = cut(c, B, e->hidden_size);
-    acts->residual = e->norm_first ? cut(c, B, e->hidden_size) : acts->q_in;
+    acts->kept_step = bt_nn_kept_step(shape->max_length);
+    acts->ffn = cut_array(c, exec->is_16, T, e->intermediate_size);
+    acts->q_in = cut_array(c, exec->is_16, B, e->hidden_size);
+    acts->residual = e->norm_first || exec->is_16 ? cut(c, B, e->hidden_size) : acts->q_in.f;
     cut_head(c, exec->model, shape, acts);
     acts->rounded =
         exec->rounds_to_8_bits
@@ -194,36 +225,38 @@ typedef struct scratch_size {
     size_t  panel_bytes, all_bytes;
 } scratch_size;
 
-/* Products in 8 bits and in floats come one after the other. */
-static size_t panel_bytes(const exec_cpu *exec) {
-    const size_t of_floats = bt_nn_product_scratch_bytes(exec->nn.product);
-    const size_t of_bytes = exec_int8_scratch_bytes(exec->int8, exec->model);
-    return of_floats > of_bytes ? of_floats : of_bytes;
-}
-
-static scratch_size scratch_for(const exec_cpu *exec, int64_t rows, int64_t length) {
+static scratch_size scratch_for(const exec_cpu *exec, int64_t rows, int64_t seqs, int64_t length) {
     const bt_encoder_config *const e = &exec->model->encoder;
+    const int64_t                  D = e->hidden_size / e->num_attention_heads;
     const size_t                   n_threads = (size_t)bt_pool_n_threads(exec->pool);
     int64_t cols = largest(e->hidden_size, largest(e->embedding_size, e->intermediate_size));
     cols = largest(cols, exec->model->head.num_classes);
     scratch_size s = {.n_partials = bt_nn_partials_size(rows, cols),
-                      .n_thread = bt_nn_thread_scratch_size(
-                          length, e->hidden_size / e->num_attention_heads, cols),
-                      .panel_bytes = panel_bytes(exec)};
+                      .n_thread = bt_nn_thread_scratch_size(exec->is_16 ? 0 : length, D, cols),
+                      .panel_bytes = bt_nn_product_scratch_bytes(exec->nn.product)};
+    if (exec->is_16) {
+        s.n_partials =
+            largest(s.n_partials, largest(bt_nn_dense16_partials_size(exec->nn.product, rows, cols),
+                                          bt_nn_attention16_partials_size(seqs, e->hidden_size)));
+        s.n_thread = largest(s.n_thread, bt_nn_attention16_scratch_size(length, D));
+    }
     s.all_bytes = ((size_t)s.n_partials + (size_t)s.n_thread * n_threads) * sizeof(float) +
                   s.panel_bytes * n_threads;
     return s;
 }
 
 size_t exec_scratch_bytes(const exec_cpu *exec, const exec_shape *shape) {
-    return scratch_for(exec, largest(shape->n_tokens, shape->n_seqs), shape->max_length).all_bytes;
+    return scratch_for(exec, largest(shape->n_tokens, shape->n_seqs), shape->n_seqs,
+                       shape->max_length)
+        .all_bytes;
 }
 
-static bt_status plan_scratch(exec_cpu *exec, int64_t rows, int64_t length, bt_error *err) {
+static bt_status plan_scratch(exec_cpu *exec, int64_t rows, int64_t seqs, int64_t length,
+                              bt_error *err) {
     bt_nn *const       nn = &exec->nn;
     exec_acts *const   acts = &exec->acts;
     const size_t       n_threads = (size_t)bt_pool_n_threads(exec->pool);
-    const scratch_size size = scratch_for(exec, rows, length);
+    const scratch_size size = scratch_for(exec, rows, seqs, length);
     bt_free(nn->partials);
     bt_free(nn->thread_scratch);
     bt_free(nn->panels);
@@ -240,6 +273,7 @@ static bt_status plan_scratch(exec_cpu *exec, int64_t rows, int64_t length, bt_e
         return BT_FAIL(err, BT_E_NOMEM, "out of memory for %zu bytes of scratch", size.all_bytes);
     }
     acts->scratch_rows = rows;
+    acts->scratch_seqs = seqs;
     acts->scratch_length = length;
     return BT_OK;
 }
@@ -294,11 +328,12 @@ bt_status exec_plan(exec_cpu *exec, const exec_shape *shape, const exec_shape *r
         BT_TRY(grow_block(exec, shape, n_floats, count_floats(exec, reserve), err));
     }
     const int64_t rows = largest(shape->n_tokens, shape->n_seqs);
-    if (rows > acts->scratch_rows || shape->max_length > acts->scratch_length ||
-        panel_bytes(exec) > exec->nn.panel_bytes) {
+    if (rows > acts->scratch_rows || shape->n_seqs > acts->scratch_seqs ||
+        shape->max_length > acts->scratch_length) {
         const int64_t most_rows = largest(reserve->n_tokens, reserve->n_seqs);
         BT_TRY(plan_scratch(
             exec, largest(acts->scratch_rows, largest(rows, most_rows)),
+            largest(acts->scratch_seqs, largest(shape->n_seqs, reserve->n_seqs)),
             largest(acts->scratch_length, largest(shape->max_length, reserve->max_length)), err));
     }
     cutter hand_out = {.base = acts->block};

@@ -1,0 +1,167 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Dense layers between arrays of bfloat16, with what follows a product done while its results are
+ * in the cache: bias, activation, the activation's gradient and the bias's. The bias's gradient is
+ * summed in float32, by the rows of a tile, then tile by tile: a function of the kernels, not of
+ * the threads. */
+#include <string.h>
+
+#include "nn_internal.h"
+
+typedef struct dense_job {
+    bt_nn               *nn;
+    const bt_nn_dense16 *d;
+    bt_activation        act;
+    uint16_t            *act_out; /* [R,N] */
+    const uint16_t      *pre_act; /* [R,N] */
+    bool                 sums;    /* partials of the bias's gradient are wanted */
+} dense_job;
+
+static void add_bias(void *context, int32_t thread, float *c, int64_t ld_c, int64_t row,
+                     int64_t n_rows, int64_t col, int64_t n_cols) {
+    (void)thread;
+    (void)row;
+    const dense_job *const job = context;
+    for (int64_t i = 0; i < n_rows; i++) {
+        job->nn->kern->add_bias(c + i * ld_c, job->d->bias + col, 1, n_cols);
+    }
+}
+
+static bt_nn_product forward_product(const bt_nn_dense16 *d, const uint16_t *in) {
+    return (bt_nn_product){.a16 = in,
+                           .ld_a = d->K,
+                           .b = d->kernel,
+                           .ld_b = d->N,
+                           .ld_c = d->N,
+                           .M = d->R,
+                           .N = d->N,
+                           .K = d->K,
+                           .alpha = 1};
+}
+
+static bt_nn_product input_product(const bt_nn_dense16 *d, const uint16_t *d_out) {
+    return (bt_nn_product){.a16 = d_out,
+                           .ld_a = d->N,
+                           .b = d->kernel,
+                           .ld_b = d->N,
+                           .trans_b = BT_KERN_T,
+                           .ld_c = d->K,
+                           .M = d->R,
+                           .N = d->K,
+                           .K = d->N,
+                           .alpha = 1};
+}
+
+void bt_nn_dense16_forward(bt_nn *nn, float *out, uint16_t *out16, const uint16_t *in,
+                           const bt_nn_dense16 *d) {
+    dense_job     job = {.nn = nn, .d = d};
+    bt_nn_product p = forward_product(d, in);
+    p.c = out;
+    p.c16 = out16;
+    p.epilogue = d->bias != NULL ? add_bias : NULL;
+    p.context = &job;
+    bt_nn_product_run(nn, &p);
+}
+
+/* The activation is that of the rounded number, which the backward has, too. */
+static void bias_act(void *context, int32_t thread, float *c, int64_t ld_c, int64_t row,
+                     int64_t n_rows, int64_t col, int64_t n_cols) {
+    const dense_job *const job = context;
+    const bt_kern *const   kern = job->nn->kern;
+    float *const           scratch = nn_thread_scratch(job->nn, thread);
+    for (int64_t i = 0; i < n_rows; i++) {
+        float *const x = c + i * ld_c;
+        kern->bias_round16(x, job->d->bias + col, n_cols);
+        if (job->act_out == NULL) { /* nothing keeps x */
+            kern->act_forward[job->act](x, x, n_cols);
+        } else {
+            kern->act_forward[job->act](scratch, x, n_cols);
+            kern->to_bf16(job->act_out + (row + i) * job->d->N + col, scratch, n_cols);
+        }
+    }
+}
+
+void bt_nn_dense16_act_forward(bt_nn *nn, uint16_t *out, uint16_t *pre_act, const uint16_t *in,
+                               bt_activation act, const bt_nn_dense16 *d) {
+    dense_job     job = {.nn = nn, .d = d, .act = act, .act_out = pre_act != NULL ? out : NULL};
+    bt_nn_product p = forward_product(d, in);
+    p.c16 = pre_act != NULL ? pre_act : out;
+    p.epilogue = bias_act;
+    p.context = &job;
+    bt_nn_product_run(nn, &p);
+}
+
+void bt_nn_dense16_backward_input(bt_nn *nn, float *d_in, uint16_t *d_in16, const uint16_t *d_out,
+                                  const bt_nn_dense16 *d, bool add_to_d_in) {
+    bt_nn_product p = input_product(d, d_out);
+    p.c = d_in;
+    p.c16 = d_in16;
+    p.accumulate = add_to_d_in;
+    bt_nn_product_run(nn, &p);
+}
+
+void bt_nn_dense16_backward_kernel(bt_nn *nn, float *d_kernel, const uint16_t *d_out,
+                                   const uint16_t *in, const bt_nn_dense16 *d, bool add_to_it) {
+    const bt_nn_product p = {.c = d_kernel,
+                             .ld_c = d->N,
+                             .a16 = in,
+                             .ld_a = d->K,
+                             .trans_a = BT_KERN_T,
+                             .b16 = d_out,
+                             .ld_b = d->N,
+                             .M = d->K,
+                             .N = d->N,
+                             .K = d->R,
+                             .alpha = 1,
+                             .accumulate = add_to_it};
+    bt_nn_product_run(nn, &p);
+}
+
+/* The rows are those of a tile, so each part of a row of partial sums is written once. */
+static void act_backward(void *context, int32_t thread, float *c, int64_t ld_c, int64_t row,
+                         int64_t n_rows, int64_t col, int64_t n_cols) {
+    const dense_job *const job = context;
+    const bt_kern *const   kern = job->nn->kern;
+    const int64_t          N = job->d->K; /* c is the gradient of what the layer above read */
+    float *const           x = nn_thread_scratch(job->nn, thread);
+    float *const           y = x + N;
+    for (int64_t i = 0; i < n_rows; i++) {
+        const int64_t at = (row + i) * N + col;
+        kern->from_bf16(x, job->pre_act + at, n_cols);
+        if (job->act_out != NULL) {
+            kern->act_forward[job->act](y, x, n_cols);
+            kern->to_bf16(job->act_out + at, y, n_cols);
+        }
+        kern->act_backward[job->act](c + i * ld_c, c + i * ld_c, x, n_cols);
+    }
+    if (job->sums) {
+        float *const sums = nn_partial(job->nn, row / job->nn->product->rows, N) + col;
+        memset(sums, 0, (size_t)n_cols * sizeof *sums);
+        for (int64_t i = 0; i < n_rows; i++) {
+            kern->add(sums, sums, c + i * ld_c, n_cols);
+        }
+    }
+}
+
+void bt_nn_dense16_act_backward(bt_nn *nn, uint16_t *d_pre_act, float *d_bias, uint16_t *act_again,
+                                const uint16_t *pre_act, bt_activation act, const uint16_t *d_out,
+                                const bt_nn_dense16 *above) {
+    dense_job     job = {.nn = nn,
+                         .d = above,
+                         .act = act,
+                         .act_out = act_again,
+                         .pre_act = pre_act,
+                         .sums = d_bias != NULL};
+    bt_nn_product p = input_product(above, d_out);
+    p.c16 = d_pre_act;
+    p.epilogue = act_backward;
+    p.context = &job;
+    bt_nn_product_run(nn, &p);
+    const int64_t rows = nn->product->rows;
+    nn_add_partials(nn, d_bias, (above->R + rows - 1) / rows, above->K, 0, above->K);
+}
+
+int64_t bt_nn_dense16_partials_size(const bt_kern_product *kern, int64_t max_rows,
+                                    int64_t max_cols) {
+    return (max_rows + kern->rows - 1) / kern->rows * max_cols;
+}
