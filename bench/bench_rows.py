@@ -147,6 +147,20 @@ def squad_program():
                    ("squad", "vocab", "hf_python"), ("--model", "tiny", "--questions", "32", "--rounds", "1"))
 
 
+def predict_program():
+    def row(precision, bound):
+        def shown(result):
+            found, rates = result["ratios"].get(precision), result["examples_per_second"]
+            return f"{found['ratio']:g} times ({rates[precision]:g} against {rates[found['peer']]:g}, {found['peer']})" if found else f"{rates[precision]:g} examples/s"
+        return Row(f"predict-{precision}", f"evaluation, examples/s, {precision}, MiniLM, MRPC rows, against the fastest of PyTorch, ONNX Runtime and OpenVINO, sorted by length",
+                   f">= {bound:g} times", lambda r: r["ratios"].get(precision, {}).get("ratio", 0), shown, (AT_LEAST, bound))
+    memory = Row("predict-memory", "peak memory of such an evaluation, float32 and bfloat16", "", lambda r: r["peak_mib"]["float32"],
+                 lambda r: f"{r['peak_mib']['float32']:g} and {r['peak_mib']['bfloat16']:g} MiB")
+    return Program(script("predict_peer", "--glue", "{glue}", "--vocab", "{vocab}", "--python", "{hf_python}", "--threads", "{threads}"),
+                   [row("float32", 1.8), row("bfloat16", 2.5), memory], ("glue", "vocab", "hf_python"),
+                   ("--model", "tiny", "--rows", "64", "--rounds", "1", "--peers", "torch"))
+
+
 def rows_program(peer, python):
     flag = "--python" if peer == "hf" else "--tf_python"
 
@@ -174,5 +188,5 @@ def programs():
         all_programs.append(steps_beside(task, "base", "hf", "hf_python", [row], *words))
     return all_programs + [
         efficiency("efficiency-base-mrpc", "base", "mrpc", 0.88, "--steps=4", "--rounds=2"), efficiency("efficiency-minilm-sst2", "minilm", "sst2", 0.75, "--steps=15", "--rounds=5"),
-        efficiency("efficiency-minilm-mrpc", "minilm", "mrpc", 0, "--steps=12", "--rounds=3"), squad_program(), memory_program(), evaluation_memory_program(), start_program(), short_start_program(), threads_program(),
+        efficiency("efficiency-minilm-mrpc", "minilm", "mrpc", 0, "--steps=12", "--rounds=3"), squad_program(), predict_program(), memory_program(), evaluation_memory_program(), start_program(), short_start_program(), threads_program(),
         rows_program("mg", "tf_python"), rows_program("hf", "hf_python"), bits_program(), bf16_program(), latency_program()]

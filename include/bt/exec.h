@@ -140,6 +140,26 @@ BT_MUST_USE bt_status bt_exec_gradients(bt_exec *exec, const bt_batch *batch, in
 /* Forward without dropout; loss 0 when the batch has no labels. */
 BT_MUST_USE bt_status bt_exec_evaluate(bt_exec *exec, const bt_batch *batch, bt_step_result *result,
                                        bt_error *err);
+/* The same of many batches, whose rows are worked on together, by their lengths, a large window at
+ * a time: faster, and each batch has the very result that bt_exec_evaluate gives. */
+typedef struct bt_exec_window bt_exec_window;
+/* batch is the one that was added, or a copy; both are borrowed for the call. */
+typedef bt_status bt_exec_take_fn(void *context, const bt_batch *batch,
+                                  const bt_step_result *result, bt_error *err);
+/* n_seqs: sequences of the window that are done. */
+typedef void bt_exec_tick_fn(void *context, int64_t n_seqs);
+/* take gets the results, in the order of the batches, within calls of add or flush; tick, which may
+ * be NULL, is called now and then before. */
+BT_MUST_USE bt_status bt_exec_window_create(bt_exec *exec, bt_exec_take_fn *take,
+                                            bt_exec_tick_fn *tick, void *context,
+                                            bt_exec_window **out, bt_error *err);
+void                  bt_exec_window_free(bt_exec_window *window); /* accepts NULL */
+/* Evaluates the window when it is full. BT_E_INTERRUPTED: the process was asked to stop meanwhile.
+ * After a failure the window is empty. */
+BT_MUST_USE bt_status bt_exec_window_add(bt_exec_window *window, const bt_batch *batch,
+                                         bt_error *err);
+/* Evaluates what is there, if anything. */
+BT_MUST_USE bt_status bt_exec_window_flush(bt_exec_window *window, bt_error *err);
 /* Tests and retrieval: the encoder alone, no dropout. layer 0..L-1: output of that layer, -1:
  * embedding output (what layer 0 reads), for every token: [T,H]. pooled [B,H] may be NULL. */
 BT_MUST_USE bt_status bt_exec_encode(bt_exec *exec, const bt_batch *batch, int64_t layer,

@@ -3,6 +3,7 @@
  * What every engine checks of a model and of a batch. Checks of a batch come first: an id beyond a
  * table would read or write outside it, and no caller may have to be trusted with that. */
 #include <inttypes.h>
+#include <string.h>
 
 #include "exec_shared.h"
 
@@ -167,4 +168,43 @@ bool exec_has_labels(const bt_model *model, const bt_batch *batch) {
         return true; /* the pairs are the labels */
     }
     return false;
+}
+
+/* Into memory at *at, which moves on; without memory only the place is counted. */
+static const void *keep_column(uint8_t *memory, size_t *at, const void *column, int64_t n,
+                               size_t size) {
+    const size_t n_bytes = column != NULL ? (size_t)n * size : 0;
+    uint8_t     *copy = memory != NULL && column != NULL ? memory + *at : NULL;
+    if (copy != NULL) {
+        memcpy(copy, column, n_bytes);
+    }
+    *at += (n_bytes + 7) / 8 * 8;
+    return copy;
+}
+
+size_t exec_batch_keep(const bt_head_config *head, bt_batch *b, uint8_t *memory) {
+    const bt_batch from = *b;
+    const int64_t  B = from.n_seqs;
+    const int64_t  T = from.n_tokens;
+    const int64_t  n_rows = head->loss == BT_LOSS_TOKENS ? T : B;
+    /* a prediction, which has no loss, may know its tags, or which tokens begin a word */
+    const int64_t n_ints = head->loss == BT_LOSS_SPAN     ? 2 * B
+                           : head->kind == BT_HEAD_TOKENS ? T
+                                                          : n_rows;
+    const int64_t n_floats = B * (head->num_classes > 1 ? head->num_classes : 1);
+    size_t        at = 0;
+    b->offsets = keep_column(memory, &at, from.offsets, B + 1, sizeof *b->offsets);
+    b->ids = keep_column(memory, &at, from.ids, T, sizeof *b->ids);
+    b->types = keep_column(memory, &at, from.types, T, sizeof *b->types);
+    b->positions = keep_column(memory, &at, from.positions, T, sizeof *b->positions);
+    b->key_mask = keep_column(memory, &at, from.key_mask, T, sizeof *b->key_mask);
+    b->int_labels = keep_column(memory, &at, from.int_labels, n_ints, sizeof *b->int_labels);
+    b->float_labels =
+        keep_column(memory, &at, from.float_labels, n_floats, sizeof *b->float_labels);
+    b->row_weights = keep_column(memory, &at, from.row_weights, n_rows, sizeof *b->row_weights);
+    b->example_ids = keep_column(memory, &at, from.example_ids, B, sizeof *b->example_ids);
+    b->sentence_ids = keep_column(memory, &at, from.sentence_ids, B, sizeof *b->sentence_ids);
+    b->sub_sentence_ids =
+        keep_column(memory, &at, from.sub_sentence_ids, B, sizeof *b->sub_sentence_ids);
+    return at;
 }

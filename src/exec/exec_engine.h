@@ -18,6 +18,18 @@ typedef BT_MUST_USE bt_status exec_gradients_fn(bt_exec *exec, const bt_batch *b
                                                 bt_error *err);
 typedef BT_MUST_USE bt_status exec_evaluate_fn(bt_exec *exec, const bt_batch *batch,
                                                bt_step_result *result, bt_error *err);
+/* Batches that are evaluated together. */
+typedef struct exec_window {
+    const bt_batch *const *batches; /* [n] */
+    size_t                 n;
+    bt_exec_take_fn       *take;
+    bt_exec_tick_fn       *tick; /* or NULL */
+    void                  *context;
+} exec_window;
+/* Tokens that are worth to be evaluated together; 0: no more than a batch. */
+typedef int64_t               exec_window_tokens_fn(const bt_exec *exec);
+typedef BT_MUST_USE bt_status exec_evaluate_window_fn(bt_exec *exec, const exec_window *window,
+                                                      bt_error *err);
 typedef BT_MUST_USE bt_status exec_encode_fn(bt_exec *exec, const bt_batch *batch, int64_t layer,
                                              float *hidden, float *pooled, bt_error *err);
 typedef BT_MUST_USE bt_status exec_state_fn(bt_exec *exec, bt_error *err);
@@ -30,13 +42,15 @@ typedef BT_MUST_USE bt_status exec_measure_evaluation_fn(bt_exec *exec, int64_t 
 
 typedef struct exec_engine {
     void (*destroy)(bt_exec *exec);
-    exec_train_depth_fn *train_depth;
-    exec_train_begin_fn *train_begin;
-    exec_train_end_fn   *train_end;
-    exec_gradients_fn   *gradients;
-    exec_evaluate_fn    *evaluate;
-    exec_encode_fn      *encode;
-    exec_state_fn       *settle, *changed, *swap_averages;
+    exec_train_depth_fn     *train_depth;
+    exec_train_begin_fn     *train_begin;
+    exec_train_end_fn       *train_end;
+    exec_gradients_fn       *gradients;
+    exec_evaluate_fn        *evaluate;
+    exec_window_tokens_fn   *window_tokens;   /* NULL: always 0 */
+    exec_evaluate_window_fn *evaluate_window; /* NULL likewise */
+    exec_encode_fn          *encode;
+    exec_state_fn           *settle, *changed, *swap_averages;
     void (*copy)(bt_exec *exec, float *to, const float *from);
     bt_loss_scale (*get_loss_scale)(const bt_exec *exec);
     void (*set_loss_scale)(bt_exec *exec, bt_loss_scale scale);
@@ -52,7 +66,8 @@ typedef struct exec_engine {
 
 struct bt_exec {
     const exec_engine *engine;
-    const char        *isa; /* of the kernels; NULL: no processor's */
+    const bt_model    *model; /* borrowed */
+    const char        *isa;   /* of the kernels; NULL: no processor's */
     /* the flat buffers of bt/exec.h, owned by the engine; NULL: there is none */
     float *param, *grad, *average;
     float *slots[BT_OPTIM_MAX_SLOTS];

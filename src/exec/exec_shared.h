@@ -18,7 +18,9 @@ BT_MUST_USE bt_status exec_check_batch(const bt_model *model, const bt_batch *ba
 /* Is there such a layer for bt_exec_encode? */
 BT_MUST_USE bt_status exec_check_layer(const bt_model *model, int64_t layer, bool wants_pooled,
                                        bt_error *err);
-bool                  exec_has_labels(const bt_model *model, const bt_batch *batch);
+/* Points the columns of *b at copies in memory; NULL: only counts. The bytes that it takes. */
+size_t exec_batch_keep(const bt_head_config *head, bt_batch *b, uint8_t *memory);
+bool   exec_has_labels(const bt_model *model, const bt_batch *batch);
 
 /* exec_shares.c: the sequences of a batch that a device or a process works on. */
 typedef struct exec_share {

@@ -19,25 +19,35 @@ typedef struct pass_sums {
     int64_t n_examples;
 } pass_sums;
 
-static bt_status add_batch(train_run *run, const bt_batch *batch, pass_sums *sums, bt_error *err) {
+/* A pass under way. */
+typedef struct eval_pass {
+    train_run *run;
+    pass_sums *sums;
+} eval_pass;
+
+static bt_status take_batch(void *context, const bt_batch *batch, const bt_step_result *result,
+                            bt_error *err) {
+    const eval_pass *const      pass = context;
+    train_run *const            run = pass->run;
+    pass_sums *const            sums = pass->sums;
     const bt_task_output *const output = run->task->evaluation;
-    bt_step_result              result = {0};
-    BT_TRY(bt_exec_evaluate(run->exec, batch, &result, err));
-    BT_TRY(bt_metrics_update(run->validation_metrics, batch, result.logits, err));
-    eval_details_add(run->details, batch, result.logits);
+    BT_TRY(bt_metrics_update(run->validation_metrics, batch, result->logits, err));
+    eval_details_add(run->details, batch, result->logits);
     if (output != NULL) {
-        BT_TRY(output->add(run->output, batch, result.logits, err));
+        BT_TRY(output->add(run->output, batch, result->logits, err));
     }
     /* a short last batch counts as a full one: docs/model_garden/numerics.md section 2 */
-    sums->loss += result.loss;
+    sums->loss += result->loss;
     sums->n_examples += batch->n_rows;
     sums->n_batches += 1;
     return BT_OK;
 }
 
-static bt_status run_batches(train_run *run, pass_sums *sums, bt_error *err) {
+/* Batches from the data to their end, or the first validation_steps of them; and what of them is
+ * not evaluated when it is full. */
+static bt_status read_batches(train_run *run, bt_exec_window *window, bt_error *err) {
     const int64_t limit = run->config.validation_steps;
-    while (limit < 0 || sums->n_batches < limit) {
+    for (int64_t n = 0; limit < 0 || n < limit; n++) {
         const bt_batch *batch = NULL;
         bool            end = false;
         bt_status       rc = bt_stop_check(err);
@@ -48,14 +58,23 @@ static bt_status run_batches(train_run *run, pass_sums *sums, bt_error *err) {
         if (end) {
             if (limit > 0) {
                 bt_log(BT_LOG_INFO,
-                       "the validation data ended after %" PRId64 " of %" PRId64 " batches",
-                       sums->n_batches, limit);
+                       "the validation data ended after %" PRId64 " of %" PRId64 " batches", n,
+                       limit);
             }
-            return BT_OK;
+            break;
         }
-        BT_TRY(add_batch(run, batch, sums, err));
+        BT_TRY(ranks_meet(&run->ranks, bt_exec_window_add(window, batch, err), err));
     }
-    return BT_OK;
+    return ranks_meet(&run->ranks, bt_exec_window_flush(window, err), err);
+}
+
+static bt_status run_batches(train_run *run, pass_sums *sums, bt_error *err) {
+    bt_exec_window *window = NULL;
+    eval_pass       pass = {.run = run, .sums = sums};
+    BT_TRY(bt_exec_window_create(run->exec, take_batch, NULL, &pass, &window, err));
+    const bt_status rc = read_batches(run, window, err);
+    bt_exec_window_free(window);
+    return rc;
 }
 
 /* How many classes were predicted at all, or 0 where nothing is classified. A run that predicts one

@@ -97,6 +97,7 @@ static void cpu_destroy(bt_exec *base) {
     exec_acts_deinit(&exec->acts);
     exec_parts_deinit(&exec->parts);
     exec_ranks_deinit(&exec->ranks);
+    exec_lanes_free(exec->lanes);
     bt_free(exec->nn.partials);
     bt_free(exec->nn.thread_scratch);
     bt_free(exec->nn.panels);
@@ -179,7 +180,7 @@ static size_t cpu_memory_bytes(const bt_exec *base) {
     return (size_t)flat_bytes(exec, exec->base.param != NULL, exec->base.average != NULL,
                               n_trained) +
            (size_t)exec->acts.n_floats * sizeof(float) + exec->scratch_bytes +
-           (size_t)exec->parts.n_logits * sizeof(float) +
+           exec_lanes_bytes(exec->lanes) + (size_t)exec->parts.n_logits * sizeof(float) +
            (size_t)exec->parts.n_offsets * sizeof(int64_t) +
            (size_t)exec->ranks.cap_rows * sizeof(float);
 }
@@ -195,6 +196,8 @@ static const exec_engine cpu_engine = {
     .train_end = exec_cpu_train_end,
     .gradients = exec_cpu_gradients,
     .evaluate = exec_cpu_evaluate,
+    .window_tokens = exec_cpu_window_tokens,
+    .evaluate_window = exec_cpu_evaluate_window,
     .encode = exec_cpu_encode,
     .settle = cpu_settle,
     .changed = cpu_changed,
@@ -220,6 +223,7 @@ bt_status bt_exec_create_cpu(const bt_model *model, const bt_optim *optim,
         return BT_FAIL(err, BT_E_NOMEM, "out of memory for the engine");
     }
     exec->base.engine = &cpu_engine;
+    exec->base.model = model;
     exec->model = model;
     exec->optim = optim;
     const int32_t n_threads = config->n_threads > 0 ? config->n_threads : bt_n_physical_cores();

@@ -70,7 +70,7 @@ static void pooled_output_forward(exec_cpu *exec, const exec_pass *pass, const f
     if (head->normalize) {
         bt_nn_unit_rows_forward(nn, vectors, pooled, B, H);
     }
-    if (ranks) {
+    if (ranks && !pass->without_pairs) {
         bt_nn_pair_scores_forward(nn, acts->logits, vectors, B / 2, H, head->logit_scale,
                                   head->logit_margin);
     }

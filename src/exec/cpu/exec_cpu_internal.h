@@ -90,8 +90,9 @@ typedef struct exec_pass {
     int64_t         step;
     uint64_t        seed;
     bool            dropout;
-    bool            all_rows; /* every layer for every token, as bt_exec_encode promises */
-    int64_t         n_layers; /* how many layers to run */
+    bool            all_rows;      /* every layer for every token, as bt_exec_encode promises */
+    bool            without_pairs; /* of a ranking loss the vectors alone */
+    int64_t         n_layers;      /* how many layers to run */
 } exec_pass;
 
 /* Which of a model's adapters, and in which pass: what names its dropout mask. */
@@ -145,6 +146,8 @@ typedef enum exec_grad_kind {
     EXEC_GRAD_WAITING_ROWS,   /* the word table's: 0 but for the rows of the batch */
 } exec_grad_kind;
 
+typedef struct exec_lanes exec_lanes;
+
 typedef struct exec_cpu {
     bt_exec         base;
     const bt_model *model; /* borrowed */
@@ -168,6 +171,7 @@ typedef struct exec_cpu {
     exec_share      share; /* of the batch of this step */
     exec_ranks      ranks;
     exec_scale      scale;
+    exec_lanes     *lanes; /* owned; NULL before the first evaluation of many tokens */
     const bt_batch *begun; /* the step that was made and not ended; NULL: none */
     bt_step_result  begun_result;
     char            description[EXEC_DESCRIPTION_BYTES];
@@ -199,14 +203,32 @@ exec_train_depth_fn exec_cpu_train_depth;
 exec_train_begin_fn exec_cpu_train_begin;
 exec_train_end_fn   exec_cpu_train_end;
 exec_gradients_fn   exec_cpu_gradients;
-exec_evaluate_fn    exec_cpu_evaluate;
 exec_encode_fn      exec_cpu_encode;
+/* exec_cpu_lanes.c */
+exec_evaluate_fn        exec_cpu_evaluate;
+exec_window_tokens_fn   exec_cpu_window_tokens;
+exec_evaluate_window_fn exec_cpu_evaluate_window;
 /* exec_cpu_scale.c */
 bt_loss_scale exec_cpu_get_loss_scale(const bt_exec *exec);
 void          exec_cpu_set_loss_scale(bt_exec *exec, bt_loss_scale scale);
 /* exec_cpu_peak.c */
 BT_MUST_USE bt_status exec_cpu_measure_peaks(bt_exec *exec, bt_exec_peak peaks[BT_EXEC_MAX_PEAKS],
                                              size_t *n, bt_error *no_blas, bt_error *err);
+
+/* exec_cpu_step.c */
+/* The clocks of nn run for one step: keeps what they show, then takes the difference. */
+bt_exec_times exec_times_start(const exec_cpu *exec);
+void          exec_times_stop(const exec_cpu *exec, bt_exec_times *times);
+exec_pass     exec_pass_of(const exec_cpu *exec, const bt_batch *batch);
+/* Before a pass: the rows of the word table that it reads; step < 0: no update follows. */
+void exec_read_words(exec_cpu *exec, const bt_batch *batch, int64_t step);
+/* All threads work on the same products. */
+BT_MUST_USE bt_status exec_evaluate_whole(exec_cpu *exec, const bt_batch *batch,
+                                          bt_step_result *result, bt_error *err);
+
+/* exec_cpu_lanes.c */
+size_t exec_lanes_bytes(const exec_lanes *lanes); /* NULL: 0 */
+void   exec_lanes_free(exec_lanes *lanes);
 
 /* exec_cpu.c */
 bt_optim_buffers exec_optim_buffers(exec_cpu *exec);

@@ -52,8 +52,7 @@ static bt_status prepare_training(exec_cpu *exec, const bt_batch *batch, bt_erro
     return make_room(exec, batch, &shape, err);
 }
 
-/* The rows of the word table that the pass reads; step < 0: no update follows. */
-static void read_words(exec_cpu *exec, const bt_batch *batch, int64_t step) {
+void exec_read_words(exec_cpu *exec, const bt_batch *batch, int64_t step) {
     if (exec->rows == NULL) {
         return;
     }
@@ -64,19 +63,17 @@ static void read_words(exec_cpu *exec, const bt_batch *batch, int64_t step) {
     bt_optim_rows_read(exec->rows, &buffers, batch->ids, batch->n_tokens, exec->pool);
 }
 
-static exec_pass make_pass(const exec_cpu *exec, const bt_batch *batch) {
+exec_pass exec_pass_of(const exec_cpu *exec, const bt_batch *batch) {
     return (exec_pass){.batch = batch, .whole = batch, .n_layers = exec->model->encoder.num_layers};
 }
 
-/* From here on the clocks of nn run for one step: keep what they showed, then take the difference.
- */
-static bt_exec_times start_times(const exec_cpu *exec) {
+bt_exec_times exec_times_start(const exec_cpu *exec) {
     return (bt_exec_times){.products = -exec->nn.products.seconds,
                            .product_flops = -exec->nn.products.flops,
                            .attention = -exec->nn.attention_seconds};
 }
 
-static void stop_times(const exec_cpu *exec, bt_exec_times *times) {
+void exec_times_stop(const exec_cpu *exec, bt_exec_times *times) {
     times->products += exec->nn.products.seconds;
     times->product_flops += exec->nn.products.flops;
     times->attention += exec->nn.attention_seconds;
@@ -108,7 +105,7 @@ static bt_status forward_backward(exec_cpu *exec, const bt_batch *batch, int64_t
                        "the batch has no labels of the kind that this loss reads");
     }
     BT_TRY(prepare_training(exec, batch, err));
-    *result = (bt_step_result){.n_tokens = batch->n_tokens, .times = start_times(exec)};
+    *result = (bt_step_result){.n_tokens = batch->n_tokens, .times = exec_times_start(exec)};
     *word_rows_sum_sq = 0;
     const double  start = bt_time_monotonic();
     const int64_t n_seqs = exec_part_seqs(exec);
@@ -120,12 +117,12 @@ static bt_status forward_backward(exec_cpu *exec, const bt_batch *batch, int64_t
         exec_ranks_empty_share(exec);
     }
     const double zeroed = bt_time_monotonic();
-    read_words(exec, batch, step); /* what the optimizer left for later */
+    exec_read_words(exec, batch, step); /* what the optimizer left for later */
     result->times.backward = zeroed - start;
     result->times.optimizer = bt_time_monotonic() - zeroed;
     for (int64_t first = exec->share.first; first < exec->share.end; first += n_seqs) {
         const bt_batch part = exec_part(exec, batch, first);
-        exec_pass      pass = make_pass(exec, &part);
+        exec_pass      pass = exec_pass_of(exec, &part);
         pass.whole = batch;
         pass.first_seq = first;
         pass.first_token = batch->offsets[first];
@@ -138,7 +135,7 @@ static bt_status forward_backward(exec_cpu *exec, const bt_batch *batch, int64_t
     exec_unscale_gradients(exec, batch->n_tokens, word_rows_sum_sq);
     result->logits =
         n_seqs < batch->n_seqs || exec->ranks.comm != NULL ? exec->parts.logits : exec->acts.logits;
-    stop_times(exec, &result->times);
+    exec_times_stop(exec, &result->times);
     return BT_OK;
 }
 
@@ -215,14 +212,14 @@ static bool needs_all_rows(const exec_cpu *exec) {
            bt_model_reads_first_rows(head);
 }
 
-static bt_status evaluate(exec_cpu *exec, const bt_batch *batch, bt_step_result *result,
-                          bt_error *err) {
+bt_status exec_evaluate_whole(exec_cpu *exec, const bt_batch *batch, bt_step_result *result,
+                              bt_error *err) {
     const bool all_rows = needs_all_rows(exec);
     BT_TRY(prepare(exec, batch, all_rows, err));
-    read_words(exec, batch, -1);
-    exec_pass pass = make_pass(exec, batch);
+    exec_read_words(exec, batch, -1);
+    exec_pass pass = exec_pass_of(exec, batch);
     pass.all_rows = all_rows;
-    *result = (bt_step_result){.n_tokens = batch->n_tokens, .times = start_times(exec)};
+    *result = (bt_step_result){.n_tokens = batch->n_tokens, .times = exec_times_start(exec)};
     const double start = bt_time_monotonic();
     const float *encoded = exec_encoder_forward(exec, &pass);
     if (all_rows) {
@@ -235,7 +232,7 @@ static bt_status evaluate(exec_cpu *exec, const bt_batch *batch, bt_step_result 
     result->logits = exec->acts.logits;
     result->n_nonfinite = !isfinite(result->loss);
     result->times.forward = bt_time_monotonic() - start;
-    stop_times(exec, &result->times);
+    exec_times_stop(exec, &result->times);
     return BT_OK;
 }
 
@@ -245,8 +242,8 @@ static bt_status encode(exec_cpu *exec, const bt_batch *batch, int64_t layer, fl
     const int64_t         H = m->encoder.hidden_size;
     BT_TRY(exec_check_layer(m, layer, pooled != NULL, err));
     BT_TRY(prepare(exec, batch, true, err));
-    read_words(exec, batch, -1);
-    exec_pass pass = make_pass(exec, batch);
+    exec_read_words(exec, batch, -1);
+    exec_pass pass = exec_pass_of(exec, batch);
     pass.all_rows = true;
     pass.n_layers = layer + 1;
     const float *const out = exec_encoder_forward(exec, &pass);
@@ -308,14 +305,6 @@ bt_status exec_cpu_train_end(bt_exec *base, bt_step_result *result, const bt_bat
     *batch = exec->begun;
     exec->begun = NULL;
     return BT_OK;
-}
-
-bt_status exec_cpu_evaluate(bt_exec *exec, const bt_batch *batch, bt_step_result *result,
-                            bt_error *err) {
-    const bt_fp_state before = bt_fp_flush();
-    const bt_status   rc = evaluate(exec_cpu_of(exec), batch, result, err);
-    bt_fp_set(before);
-    return rc;
 }
 
 bt_status exec_cpu_encode(bt_exec *exec, const bt_batch *batch, int64_t layer, float *hidden,

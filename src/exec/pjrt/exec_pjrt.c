@@ -240,6 +240,7 @@ bt_status bt_exec_create_pjrt(const bt_model *model, const bt_optim *optim,
         return BT_FAIL(err, BT_E_NOMEM, "out of memory for the engine");
     }
     exec->base.engine = &pjrt_engine;
+    exec->base.model = model;
     exec->model = model;
     exec->optim = optim;
     exec->shares = config->shares;

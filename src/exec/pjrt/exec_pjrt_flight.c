@@ -12,49 +12,13 @@
 #include "bt/base/time.h"
 #include "exec_pjrt_internal.h"
 
-/* Into memory at *at, which moves on; without memory only the place is counted. */
-static const void *keep_column(uint8_t *memory, size_t *at, const void *column, int64_t n,
-                               size_t size) {
-    const size_t n_bytes = column != NULL ? (size_t)n * size : 0;
-    uint8_t     *copy = memory != NULL && column != NULL ? memory + *at : NULL;
-    if (copy != NULL) {
-        memcpy(copy, column, n_bytes);
-    }
-    *at += (n_bytes + 7) / 8 * 8;
-    return copy;
-}
-
-static size_t keep_columns(const bt_head_config *head, bt_batch *b, uint8_t *memory) {
-    const bt_batch from = *b;
-    const int64_t  B = from.n_seqs;
-    const int64_t  T = from.n_tokens;
-    const int64_t  n_rows = head->loss == BT_LOSS_TOKENS ? T : B;
-    const int64_t  n_ints = head->loss == BT_LOSS_SPAN ? 2 * B : n_rows;
-    const int64_t  n_floats = head->loss == BT_LOSS_SIGMOID ? B * head->num_classes : B;
-    size_t         at = 0;
-    b->offsets = keep_column(memory, &at, from.offsets, B + 1, sizeof *b->offsets);
-    b->ids = keep_column(memory, &at, from.ids, T, sizeof *b->ids);
-    b->types = keep_column(memory, &at, from.types, T, sizeof *b->types);
-    b->positions = keep_column(memory, &at, from.positions, T, sizeof *b->positions);
-    b->key_mask = keep_column(memory, &at, from.key_mask, T, sizeof *b->key_mask);
-    b->int_labels = keep_column(memory, &at, from.int_labels, n_ints, sizeof *b->int_labels);
-    b->float_labels =
-        keep_column(memory, &at, from.float_labels, n_floats, sizeof *b->float_labels);
-    b->row_weights = keep_column(memory, &at, from.row_weights, n_rows, sizeof *b->row_weights);
-    b->example_ids = keep_column(memory, &at, from.example_ids, B, sizeof *b->example_ids);
-    b->sentence_ids = keep_column(memory, &at, from.sentence_ids, B, sizeof *b->sentence_ids);
-    b->sub_sentence_ids =
-        keep_column(memory, &at, from.sub_sentence_ids, B, sizeof *b->sub_sentence_ids);
-    return at;
-}
-
 bt_status exec_flight_keep(exec_pjrt *exec, exec_flight *flight, const bt_batch *batch,
                            bt_error *err) {
     bt_batch     counted = *batch;
-    const size_t n_bytes = keep_columns(&exec->model->head, &counted, NULL);
+    const size_t n_bytes = exec_batch_keep(&exec->model->head, &counted, NULL);
     BT_TRY(bt_grow(&flight->copy, &flight->copy_cap, n_bytes, 1, SIZE_MAX, err));
     flight->batch = *batch;
-    (void)keep_columns(&exec->model->head, &flight->batch, flight->copy);
+    (void)exec_batch_keep(&exec->model->head, &flight->batch, flight->copy);
     return BT_OK;
 }
 

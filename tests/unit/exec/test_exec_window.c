@@ -1,0 +1,341 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Many batches evaluated together give, batch by batch and bit for bit, what each gives alone: a
+ * row's logits do not depend on the rows beside it, nor on the threads. */
+#include <string.h>
+
+#include "bt/base/stop.h"
+#include "exec_fixture.h"
+#include "test_faults.h"
+
+enum {
+    N_BATCHES = 24,
+    MAX_SEQS = 16,
+    LONGEST = 61,
+    MAX_TOKENS = MAX_SEQS * LONGEST,
+    C = 3,
+    MAX_LOGITS = MAX_TOKENS * C > MAX_SEQS * 32 ? MAX_TOKENS *C : MAX_SEQS * 32,
+};
+
+typedef struct rows {
+    bt_batch batch; /* points into this struct */
+    int64_t  offsets[MAX_SEQS + 1];
+    int32_t  ids[MAX_TOKENS], types[MAX_TOKENS], positions[MAX_TOKENS];
+    uint8_t  key_mask[MAX_TOKENS];
+    int32_t  int_labels[MAX_TOKENS];
+    float    float_labels[MAX_SEQS * C];
+    int64_t  example_ids[MAX_SEQS];
+    double   loss;
+    float    logits[MAX_LOGITS];
+    int64_t  n_logits;
+} rows;
+
+typedef struct job {
+    bt_model *model;
+    bt_exec  *exec;
+    rows      all[N_BATCHES];
+    int       n_batches;
+    int       n_taken;
+    int64_t   n_ticked;
+    bool      stops_at_tick;
+} job;
+
+static job shared;
+
+static const bt_head_config heads[] = {
+    {.kind = BT_HEAD_POOLER_DENSE, .loss = BT_LOSS_SOFTMAX, .num_classes = C},
+    {.kind = BT_HEAD_POOLER_DENSE, .loss = BT_LOSS_MSE_ALL_PAIRS, .num_classes = 1},
+    {.kind = BT_HEAD_ENCODER_POOLER, .loss = BT_LOSS_SIGMOID, .num_classes = C},
+    {.kind = BT_HEAD_TOKENS, .loss = BT_LOSS_TOKENS, .num_classes = C},
+    {.kind = BT_HEAD_TOKENS, .loss = BT_LOSS_SPAN, .num_classes = 2},
+    {.kind = BT_HEAD_TOKENS, .loss = BT_LOSS_NONE, .num_classes = C}, /* a prediction */
+    {.kind = BT_HEAD_POOLED_OUTPUT, .loss = BT_LOSS_NONE, .pooling = BT_POOLING_MEAN},
+    {.kind = BT_HEAD_POOLED_OUTPUT, .loss = BT_LOSS_RANKING, .normalize = true, .logit_scale = 7},
+};
+
+static uint32_t next(uint64_t *random) {
+    *random = *random * UINT64_C(6364136223846793005) + 1442695040888963407;
+    return (uint32_t)(*random >> 33);
+}
+
+/* Lengths of all kinds, one token among them; each fourth batch is masked. */
+static void make_rows(rows *r, int number, const bt_head_config *head) {
+    const bool spans = head->loss == BT_LOSS_SPAN;
+    uint64_t   random = (uint64_t)number * 77 + 5;
+    const int  n_seqs = number % 5 == 3 ? 2 : MAX_SEQS;
+    int64_t    n = 0;
+    memset(r, 0, sizeof *r);
+    for (int b = 0; b < n_seqs; b++) {
+        const int64_t length = 1 + next(&random) % LONGEST;
+        for (int64_t s = 0; s < length; s++, n++) {
+            r->ids[n] = (int32_t)(next(&random) % 200);
+            r->types[n] = s > length / 2;
+            r->positions[n] = (int32_t)s;
+            r->key_mask[n] = s % 7 != 3;
+            r->int_labels[n] = (int32_t)(next(&random) % 4) - 1;
+        }
+        r->offsets[b + 1] = n;
+        r->batch.max_tokens = length > r->batch.max_tokens ? length : r->batch.max_tokens;
+        r->example_ids[b] = 100 * number + b;
+    }
+    const bool by_token = head->kind == BT_HEAD_TOKENS && !spans;
+    for (int i = 0; !by_token && i < 2 * n_seqs; i++) {
+        const int64_t length = r->offsets[i % n_seqs + 1] - r->offsets[i % n_seqs];
+        r->int_labels[i] = (int32_t)((int64_t)i % (spans ? length : C));
+    }
+    for (int i = 0; i < n_seqs * C; i++) {
+        r->float_labels[i] = (float)(next(&random) % 2);
+    }
+    const bool has_ints = head->loss == BT_LOSS_SOFTMAX || by_token || spans;
+    r->batch.n_seqs = n_seqs;
+    r->batch.n_rows = head->loss == BT_LOSS_RANKING ? n_seqs / 2 : n_seqs;
+    r->batch.n_tokens = n;
+    r->batch.seq_length = 64;
+    r->batch.offsets = r->offsets;
+    r->batch.ids = r->ids;
+    r->batch.types = r->types;
+    r->batch.positions = r->positions;
+    r->batch.key_mask = number % 4 == 1 ? r->key_mask : NULL;
+    r->batch.int_labels = has_ints ? r->int_labels : NULL;
+    r->batch.float_labels = has_ints ? NULL : r->float_labels;
+    r->batch.example_ids = r->example_ids;
+}
+
+static void open_job(const bt_head_config *head, const bt_exec_config *config, int n_batches) {
+    const bt_encoder_config encoder = fixture_encoder();
+    memset(&shared, 0, sizeof shared);
+    shared.n_batches = n_batches;
+    assert_ok(bt_model_create(&encoder, head, &shared.model, err));
+    assert_ok(bt_exec_create_cpu(shared.model, NULL, config, &shared.exec, err));
+    bt_model_init_params(shared.model, 3, bt_exec_params(shared.exec));
+    for (int i = 0; i < n_batches; i++) {
+        rows *const r = &shared.all[i];
+        make_rows(r, i, head);
+        r->n_logits = bt_model_n_logits(shared.model, &r->batch);
+        assert_true(r->n_logits <= MAX_LOGITS);
+    }
+}
+
+static void close_job(void) {
+    bt_exec_free(shared.exec);
+    bt_model_free(shared.model);
+}
+
+/* Each alone, by an engine with one thread, row by row where the loss allows: too few tokens for
+ * anything else than the plain pass. */
+static void evaluate_alone(const bt_exec_config *config) {
+    bt_exec_config plain = *config;
+    bt_exec       *exec = NULL;
+    plain.n_threads = 1;
+    assert_ok(bt_exec_create_cpu(shared.model, NULL, &plain, &exec, err));
+    memcpy(bt_exec_params(exec), bt_exec_params(shared.exec),
+           (size_t)shared.model->table.n_elements * sizeof(float));
+    for (int i = 0; i < shared.n_batches; i++) {
+        rows *const    r = &shared.all[i];
+        bt_step_result result;
+        assert_ok(bt_exec_evaluate(exec, &r->batch, &result, err));
+        r->loss = result.loss;
+        memcpy(r->logits, result.logits, (size_t)r->n_logits * sizeof(float));
+        if (shared.model->head.loss == BT_LOSS_RANKING) {
+            continue;
+        }
+        const int64_t per_seq = r->n_logits / r->batch.n_seqs;
+        for (int64_t b = 0; b < r->batch.n_seqs; b++) {
+            const int64_t  first = r->offsets[b];
+            const int64_t  offsets[] = {0, r->offsets[b + 1] - first};
+            const bt_batch row = {.n_seqs = 1,
+                                  .n_rows = 1,
+                                  .n_tokens = offsets[1],
+                                  .max_tokens = offsets[1],
+                                  .seq_length = 64,
+                                  .offsets = offsets,
+                                  .ids = r->ids + first,
+                                  .types = r->types + first,
+                                  .positions = r->positions + first,
+                                  .key_mask =
+                                      r->batch.key_mask != NULL ? r->key_mask + first : NULL};
+            const bool     tokens = shared.model->head.kind == BT_HEAD_TOKENS;
+            const int64_t  at = tokens ? first * shared.model->head.num_classes : b * per_seq;
+            const int64_t  n = bt_model_n_logits(shared.model, &row);
+            assert_ok(bt_exec_evaluate(exec, &row, &result, err));
+            assert_memory_equal(result.logits, r->logits + at, (size_t)n * sizeof(float));
+        }
+    }
+    bt_exec_free(exec);
+}
+
+static bt_status take(void *context, const bt_batch *batch, const bt_step_result *result,
+                      bt_error *problem) {
+    job *const        j = context;
+    const rows *const r = &j->all[j->n_taken];
+    (void)problem;
+    assert_in_range(j->n_taken, 0, j->n_batches - 1);
+    assert_int_equal(batch->n_seqs, r->batch.n_seqs);
+    assert_int_equal(batch->example_ids[1], r->example_ids[1]);
+    assert_int_equal(result->n_tokens, r->batch.n_tokens);
+    if (j->model->head.kind == BT_HEAD_TOKENS && j->model->head.loss != BT_LOSS_SPAN) {
+        assert_memory_equal(batch->int_labels, r->int_labels,
+                            (size_t)r->batch.n_tokens * sizeof *r->int_labels);
+    }
+    assert_true(result->loss == r->loss);
+    assert_int_equal(result->n_nonfinite, 0);
+    assert_memory_equal(result->logits, r->logits, (size_t)r->n_logits * sizeof(float));
+    j->n_taken++;
+    return BT_OK;
+}
+
+static void tick(void *context, int64_t n_seqs) {
+    job *const j = context;
+    assert_true(n_seqs > 0);
+    j->n_ticked++;
+    if (j->stops_at_tick) {
+        bt_stop_set(15);
+    }
+}
+
+/* The caller's memory is free for other use once a batch was added. */
+static bt_status add_all(bt_error *problem) {
+    static rows     passing;
+    bt_exec_window *window = NULL;
+    bt_status       rc = BT_OK;
+    shared.n_taken = 0;
+    shared.n_ticked = 0;
+    BT_TRY(bt_exec_window_create(shared.exec, take, tick, &shared, &window, problem));
+    for (int i = 0; rc == BT_OK && i < shared.n_batches; i++) {
+        make_rows(&passing, i, &shared.model->head);
+        rc = bt_exec_window_add(window, &passing.batch, problem);
+        memset(&passing, 0xff, sizeof passing);
+    }
+    rc = rc == BT_OK ? bt_exec_window_flush(window, problem) : rc;
+    rc = rc == BT_OK ? bt_exec_window_flush(window, problem) : rc; /* nothing is left */
+    bt_exec_window_free(window);
+    return rc;
+}
+
+static void check(const bt_head_config *head, const bt_exec_config *config, int n_batches) {
+    open_job(head, config, n_batches);
+    evaluate_alone(config);
+    assert_ok(add_all(err));
+    assert_int_equal(shared.n_taken, n_batches);
+    assert_ok(add_all(err)); /* in the memory that is there now */
+    assert_int_equal(shared.n_taken, n_batches);
+    close_job();
+}
+
+static void test_every_head_gives_what_batches_give(void **state) {
+    (void)state;
+    for (size_t h = 0; h < BT_ARRAY_LEN(heads); h++) {
+        for (int32_t n_threads = 1; n_threads <= 3; n_threads++) {
+            const bt_exec_config config = {.n_threads = n_threads, .isa = "auto"};
+            check(&heads[h], &config, N_BATCHES);
+        }
+    }
+}
+
+static void test_every_kernel_gives_what_batches_give(void **state) {
+    (void)state;
+    static const bt_precision precisions[] = {BT_PRECISION_F32, BT_PRECISION_BF16};
+    const char *const *const  isas = fixture_isas();
+    for (size_t i = 0; isas[i] != NULL; i++) {
+        for (size_t p = 0; p < BT_ARRAY_LEN(precisions); p++) {
+            const bt_exec_config config = {
+                .n_threads = 2, .isa = isas[i], .precision = precisions[p]};
+            check(&heads[0], &config, N_BATCHES);
+            check(&heads[3], &config, N_BATCHES);
+        }
+    }
+}
+
+/* One batch and few tokens: there is nothing to put together. */
+static void test_few_rows(void **state) {
+    (void)state;
+    const bt_exec_config config = {.n_threads = 2, .isa = "auto"};
+    check(&heads[0], &config, 1);
+    check(&heads[0], &config, 2);
+}
+
+/* Where there is no room for large packs there are smaller ones, and at last plain passes. */
+static void test_little_memory(void **state) {
+    (void)state;
+    bt_exec_config config = {.n_threads = 2, .isa = "auto"};
+    for (uint64_t mib = 24; mib >= 1; mib = mib * 2 / 3) {
+        config.memory_limit = mib << 20;
+        open_job(&heads[0], &config, N_BATCHES);
+        evaluate_alone(&(bt_exec_config){.isa = "auto"});
+        bt_error        why = BT_ERROR_INIT;
+        const bt_status rc = add_all(&why);
+        if (rc != BT_OK) {
+            assert_int_equal(rc, BT_E_NOMEM);
+            assert_non_null(strstr(why.msg, "out of memory"));
+        } else {
+            assert_int_equal(shared.n_taken, N_BATCHES);
+        }
+        close_job();
+    }
+}
+
+static void test_a_stop_ends_it(void **state) {
+    (void)state;
+    const bt_exec_config config = {.n_threads = 1, .isa = "auto"};
+    open_job(&heads[0], &config, N_BATCHES);
+    evaluate_alone(&config);
+    shared.stops_at_tick = true;
+    assert_fails(add_all(err), BT_E_INTERRUPTED, "stopped by");
+    assert_int_equal(shared.n_ticked, 1);
+    assert_int_equal(shared.n_taken, 0);
+    bt_stop_set(0);
+    shared.stops_at_tick = false;
+    assert_ok(add_all(err));
+    close_job();
+}
+
+static void test_a_bad_batch_is_refused(void **state) {
+    (void)state;
+    const bt_exec_config config = {.n_threads = 2, .isa = "auto"};
+    bt_exec_window      *window = NULL;
+    open_job(&heads[0], &config, N_BATCHES);
+    assert_ok(bt_exec_window_create(shared.exec, take, NULL, &shared, &window, err));
+    shared.all[1].ids[0] = 200;
+    assert_ok(bt_exec_window_add(window, &shared.all[0].batch, err));
+    assert_ok(bt_exec_window_add(window, &shared.all[1].batch, err));
+    assert_fails(bt_exec_window_flush(window, err), BT_E_SHAPE, "outside");
+    assert_int_equal(shared.n_taken, 0);
+    bt_exec_window_free(window);
+    close_job();
+}
+
+static bt_status try_all_afresh(void *context, bt_error *problem) {
+    (void)context;
+    const bt_exec_config config = {.n_threads = 2, .isa = "auto"};
+    bt_exec *const       kept = shared.exec;
+    BT_TRY(bt_exec_create_cpu(shared.model, NULL, &config, &shared.exec, problem));
+    memcpy(bt_exec_params(shared.exec), bt_exec_params(kept),
+           (size_t)shared.model->table.n_elements * sizeof(float));
+    const bt_status rc = add_all(problem);
+    bt_exec_free(shared.exec);
+    shared.exec = kept;
+    return rc;
+}
+
+static void test_every_fault_is_told(void **state) {
+    (void)state;
+    const bt_exec_config config = {.n_threads = 2, .isa = "auto"};
+    const test_work      work = {.what = "a window", .work = try_all_afresh};
+    open_job(&heads[0], &config, 6);
+    evaluate_alone(&config);
+    assert_true(test_every_fault(&work) > 10);
+    close_job();
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_every_head_gives_what_batches_give),
+        cmocka_unit_test(test_every_kernel_gives_what_batches_give),
+        cmocka_unit_test(test_few_rows),
+        cmocka_unit_test(test_little_memory),
+        cmocka_unit_test(test_a_stop_ends_it),
+        cmocka_unit_test(test_a_bad_batch_is_refused),
+        cmocka_unit_test(test_every_fault_is_told),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
