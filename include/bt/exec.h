@@ -33,6 +33,7 @@ typedef enum bt_exec_shares {
 
 typedef struct bt_exec_config {
     int32_t     n_threads; /* 0: one a physical core */
+    bt_pin_how  pin;       /* of the threads; they work on memory that they touched first anyhow */
     const char *isa;       /* "auto", "ref", "avx2", "avx512", "neon" */
     bool use_blas; /* large matrix products in BLAS even where the instruction set has its own */
     bt_precision

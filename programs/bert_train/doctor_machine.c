@@ -8,8 +8,8 @@
 #include <time.h>
 
 #include "bt/base/alloc.h"
+#include "bt/base/cores.h"
 #include "bt/base/memory.h"
-#include "bt/base/pool.h"
 #include "bt/base/str.h"
 #include "bt/fs.h"
 #include "bt/kern.h"

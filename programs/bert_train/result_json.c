@@ -9,8 +9,8 @@
 #include <unistd.h>
 
 #include "bt/base/alloc.h"
+#include "bt/base/cores.h"
 #include "bt/base/json_text.h"
-#include "bt/base/pool.h"
 #include "bt/base/signed_url.h"
 #include "bt/base/time.h"
 #include "bt/fs.h"

@@ -10,9 +10,9 @@
 #include <string.h>
 
 #include "bt/base/alloc.h"
+#include "bt/base/cores.h"
 #include "bt/base/log.h"
 #include "bt/base/number.h"
-#include "bt/base/pool.h"
 #include "bt/base/stop.h"
 #include "bt/fs.h"
 #include "bt/weights.h"

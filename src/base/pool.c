@@ -6,17 +6,15 @@
  * is then in its caches and in the memory beside it, and no thread waits for another one's tasks.
  * The caller works too, so a pool of one thread starts no thread at all. */
 #define _GNU_SOURCE
-#include <fcntl.h>
+#include <errno.h>
 #include <inttypes.h>
 #include <pthread.h>
 #include <sched.h>
 #include <stdatomic.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "bt/base/alloc.h"
+#include "bt/base/cores.h"
 #include "bt/base/fp.h"
 #include "bt/base/pool.h"
 #include "bt/base/time.h"
@@ -48,6 +46,7 @@ struct bt_pool {
     bt_fp_state     fp;     /* the caller's */
     task_range     *ranges; /* owned; [n_threads] */
     atomic_int      n_busy; /* workers still inside the job */
+    bool            is_pinned;
     bt_pool_spent   spent;
 };
 
@@ -108,6 +107,14 @@ static void start_job(bt_pool *pool) {
     pthread_mutex_unlock(&pool->lock);
 }
 
+static bool bind_worker(const worker *w, const bt_cpus *cpus) {
+    cpu_set_t mask;
+    memcpy(&mask, cpus, sizeof mask);
+    const int failure = pthread_setaffinity_np(w->thread, sizeof mask, &mask);
+    errno = failure;
+    return failure == 0;
+}
+
 bt_status bt_pool_create(bt_pool **out, int32_t n_threads, bt_error *err) {
     bt_status rc = BT_OK;
     if (n_threads < 1 || n_threads > MAX_THREADS) {
@@ -127,6 +134,8 @@ bt_status bt_pool_create(bt_pool **out, int32_t n_threads, bt_error *err) {
         rc = BT_FAIL(err, BT_E_NOMEM, "out of memory for %" PRId32 " threads", n_threads);
         goto done;
     }
+    bt_cpus    allowed;
+    const bool is_known = bt_cpus_allowed(&allowed);
     for (int32_t i = 1; i < n_threads; i++) {
         pool->workers[i] = (worker){.pool = pool, .index = i};
         const int failure =
@@ -137,6 +146,9 @@ bt_status bt_pool_create(bt_pool **out, int32_t n_threads, bt_error *err) {
             goto done;
         }
         pool->n_started = i;
+        if (is_known) { /* not by the worker itself, which may begin after it was pinned */
+            (void)bind_worker(&pool->workers[i], &allowed);
+        }
     }
     *out = pool;
     pool = NULL;
@@ -149,6 +161,7 @@ void bt_pool_free(bt_pool *pool) {
     if (pool == NULL) {
         return;
     }
+    bt_pool_unpin(pool);
     atomic_store(&pool->quit, true);
     start_job(pool);
     for (int32_t i = 1; i <= pool->n_started; i++) {
@@ -159,6 +172,44 @@ void bt_pool_free(bt_pool *pool) {
     bt_free(pool->workers);
     bt_free(pool->ranges);
     bt_free(pool);
+}
+
+bt_status bt_pool_pin(bt_pool *pool, bt_pin_how how, bt_error *err) {
+    bt_cpus allowed;
+    if (!bt_cpus_allowed(&allowed)) {
+        return BT_FAIL(err, BT_E_RESOURCE,
+                       "runtime.pin: this system does not say which processors the process may "
+                       "use: %s; set runtime.pin to none",
+                       strerror(errno));
+    }
+    bt_cpus *const plan = bt_alloc_array((size_t)pool->n_threads, sizeof *plan);
+    if (plan == NULL) {
+        return BT_FAIL(err, BT_E_NOMEM, "out of memory for a plan of threads");
+    }
+    bt_status rc = bt_pin_plan(BT_CORES_ROOT, &allowed, how, pool->n_threads, plan, err);
+    for (int32_t i = 0; rc == BT_OK && i < pool->n_threads; i++) {
+        if (!(i == 0 ? bt_cpus_bind(&plan[0]) : bind_worker(&pool->workers[i], &plan[i]))) {
+            rc = BT_FAIL(err, BT_E_RESOURCE,
+                         "runtime.pin: thread %" PRId32 " of %" PRId32
+                         " cannot be bound to processors: %s; set runtime.pin to none",
+                         i, pool->n_threads, strerror(errno));
+        }
+        pool->is_pinned = pool->is_pinned || (rc == BT_OK && i == 0);
+    }
+    bt_free(plan);
+    return rc;
+}
+
+void bt_pool_unpin(bt_pool *pool) {
+    bt_cpus allowed;
+    if (!pool->is_pinned) {
+        return;
+    }
+    pool->is_pinned = false;
+    bt_cpus_release();
+    for (int32_t i = 1; bt_cpus_allowed(&allowed) && i <= pool->n_started; i++) {
+        (void)bind_worker(&pool->workers[i], &allowed);
+    }
 }
 
 int32_t bt_pool_n_threads(const bt_pool *pool) {
@@ -222,53 +273,29 @@ void bt_pool_run_cut(bt_pool *pool, int64_t n_tasks, bt_pool_fn fn, void *contex
     }
 }
 
+enum { ZERO_BYTES = 1 << 21 }; /* a large page */
+
+typedef struct zero_job {
+    unsigned char *at;
+    size_t         n_bytes;
+} zero_job;
+
+static void zero_task(void *context, int64_t task, int32_t thread) {
+    const zero_job *const job = context;
+    const size_t          first = (size_t)task * ZERO_BYTES;
+    const size_t          left = job->n_bytes - first;
+    (void)thread;
+    memset(job->at + first, 0, left < ZERO_BYTES ? left : ZERO_BYTES);
+}
+
+void *bt_pool_calloc(bt_pool *pool, size_t n, size_t size) {
+    zero_job job = {.at = bt_alloc_array(n, size), .n_bytes = n * size};
+    if (job.at != NULL) {
+        bt_pool_run(pool, (int64_t)((job.n_bytes + ZERO_BYTES - 1) / ZERO_BYTES), zero_task, &job);
+    }
+    return job.at;
+}
+
 bt_pool_spent bt_pool_get_spent(const bt_pool *pool) {
     return pool == NULL ? (bt_pool_spent){.n_jobs = 0} : pool->spent;
-}
-
-/* The number that the file begins with, or cpu. No stream: that would ask for memory. */
-static int first_sibling(const char *path, int cpu) {
-    char      text[32] = "";
-    const int fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd >= 0) {
-        const ssize_t n = read(fd, text, sizeof text - 1);
-        text[n > 0 ? n : 0] = '\0';
-        (void)close(fd);
-    }
-    char      *end = NULL;
-    const long first = strtol(text, &end, 10);
-    return end != text ? (int)first : cpu;
-}
-
-static int32_t count_cores(const cpu_set_t *mask) {
-    /* A logical processor counts unless an earlier one of its core is in the mask as well. */
-    int32_t n_cores = 0;
-    for (int cpu = 0; cpu < CPU_SETSIZE; cpu++) {
-        if (!CPU_ISSET((size_t)cpu, mask)) {
-            continue;
-        }
-        char path[128];
-        (void)snprintf(path, sizeof path,
-                       "/sys/devices/system/cpu/cpu%d/topology/thread_siblings_list", cpu);
-        const int first = first_sibling(path, cpu);
-        if (first == cpu || !CPU_ISSET((size_t)first, mask)) {
-            n_cores++;
-        }
-    }
-    return n_cores > 0 ? n_cores : 1;
-}
-
-int32_t bt_n_physical_cores(void) {
-    cpu_set_t affinity;
-    return sched_getaffinity(0, sizeof affinity, &affinity) == 0 ? count_cores(&affinity) : 1;
-}
-
-int32_t bt_n_machine_cores(void) {
-    const long n = sysconf(_SC_NPROCESSORS_ONLN);
-    cpu_set_t  all;
-    CPU_ZERO(&all);
-    for (int cpu = 0; cpu < CPU_SETSIZE && cpu < n; cpu++) {
-        CPU_SET((size_t)cpu, &all);
-    }
-    return count_cores(&all);
 }

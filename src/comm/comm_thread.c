@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "bt/base/alloc.h"
+#include "bt/base/cores.h"
 #include "bt/base/crc32c.h"
 #include "bt/base/time.h"
 #include "comm_internal.h"
@@ -407,6 +408,7 @@ static void take_events(bt_comm *comm) {
 
 void *comm_thread_main(void *context) {
     bt_comm *const comm = context;
+    bt_cpus_unbind();
     while (!take_requests(comm)) {
         look_for_left(comm);
         keep_time(comm);

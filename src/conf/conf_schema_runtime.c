@@ -156,6 +156,9 @@ static const conf_key runtime_keys[] = {
         "auto computes no padding wherever that leaves the result the same"),
     KEY_IGNORED("per_gpu_thread_count", T_INT, 0, "0", RULE_NONE, "threads per GPU",
                 "devices manage their own threads"),
+    KEY("pin", T_STR, EXT, "none", &(const conf_rule)CHOICES("none|cores|nodes"),
+        "where CPU threads run: none leaves it to the kernel, cores binds each to a core of its "
+        "own, nodes each to the cores that share a memory (docs/scaling.md)"),
     KEY("pjrt_plugin", T_STR, EXT | NULLABLE, "", RULE_NONE,
         "path of a PJRT plug-in (a shared library) on whose devices the steps run; empty = the "
         "strategy looks for one, or needs none"),

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "bt/base/alloc.h"
+#include "bt/base/cores.h"
 #include "bt/base/log.h"
 #include "bt/base/size.h"
 #include "bt/base/stop.h"
@@ -138,6 +139,7 @@ static data_slot *wait_for_slot(bt_data_stream *stream) {
 static void *read_ahead(void *arg) {
     bt_data_stream *const stream = arg;
     bool                  is_through = false;
+    bt_cpus_unbind();
     while (!is_through) {
         data_slot *const slot = wait_for_slot(stream);
         if (slot == NULL) {

@@ -4,9 +4,10 @@
 #include "bt/base/alloc.h"
 #include "exec_shared.h"
 
-bt_status exec_flat_create(const bt_param_table *table, float start, float **out, bt_error *err) {
+bt_status exec_flat_create(bt_pool *pool, const bt_param_table *table, float start, float **out,
+                           bt_error *err) {
     const size_t n = (size_t)table->n_elements;
-    float *const flat = bt_calloc_array(n, sizeof *flat);
+    float *const flat = bt_pool_calloc(pool, n, sizeof *flat);
     if (flat == NULL) {
         return BT_FAIL(err, BT_E_NOMEM,
                        "out of memory: the model has %zu parameters, and each of its flat buffers "

@@ -36,9 +36,10 @@ exec_share exec_share_of(const bt_batch *batch, int32_t share, int32_t n_shares,
                          exec_division division);
 
 /* exec_flat.c */
-/* A buffer of table->n_elements floats: that value where a parameter is trained, else 0. */
-BT_MUST_USE bt_status exec_flat_create(const bt_param_table *table, float start, float **out,
-                                       bt_error *err);
+/* A buffer of table->n_elements floats: that value where a parameter is trained, else 0; first
+ * touched by the threads of the pool (NULL: by this one). */
+BT_MUST_USE bt_status exec_flat_create(bt_pool *pool, const bt_param_table *table, float start,
+                                       float **out, bt_error *err);
 void                  exec_swap(float *a, float *b, int64_t n);
 
 /* exec_scale.c */

@@ -21,6 +21,7 @@
 #include <unistd.h>
 
 #include "bt/base/alloc.h"
+#include "bt/base/cores.h"
 #include "bt/base/log.h"
 #include "bt/base/stop.h"
 #include "bt/base/time.h"
@@ -375,6 +376,7 @@ static void *renew_thread(void *context) {
     bt_fs_lock *const lock = context;
     struct timespec   until;
     const double      wait = lock->mine.lease / (double)RENEWALS_PER_LEASE;
+    bt_cpus_unbind();
     bt_stop_shield(
         true); /* a program that was asked to stop still saves, and needs the lock for that */
     (void)pthread_mutex_lock(&lock->mutex);

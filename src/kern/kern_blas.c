@@ -12,8 +12,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "bt/base/cores.h"
 #include "bt/base/memory.h"
-#include "bt/base/pool.h"
 #include "bt/base/str.h"
 #include "bt/kern.h"
 

@@ -7,9 +7,9 @@
 
 #include <inttypes.h>
 
+#include "bt/base/cores.h"
 #include "bt/base/log.h"
 #include "bt/base/memory.h"
-#include "bt/base/pool.h"
 #include "class_rule.h"
 #include "decision.h"
 #include "labels.h"
@@ -178,6 +178,19 @@ static int32_t n_threads(const bt_comm *comm, int32_t wanted) {
     return share < 1 ? 1 : share < own ? share : own;
 }
 
+/* Processes of one host that may all use the same cores take a part of them each. */
+static bt_pin_how pin_how(const train_run *run) {
+    const bt_comm *const comm = run->ranks.comm;
+    const int32_t        n = ranks_on_this_host(comm);
+    const bool           is_bound = bt_n_physical_cores() <= bt_n_machine_cores() / n;
+    const char *const    pin = run->config.pin;
+    return (bt_pin_how){.pin = bt_str_equal(pin, "cores")   ? BT_PIN_CORES
+                               : bt_str_equal(pin, "nodes") ? BT_PIN_NODES
+                                                            : BT_PIN_NONE,
+                        .part = is_bound ? 0 : ranks_before_on_this_host(comm),
+                        .n_parts = is_bound ? 1 : n};
+}
+
 /* And its memory. */
 static uint64_t memory_limit(const bt_comm *comm) {
     const int32_t  n = ranks_on_this_host(comm);
@@ -196,6 +209,7 @@ bt_exec_config run_exec_config(const train_run *run) {
     const int64_t n_works = n_parts * bt_comm_size(run->ranks.comm);
     return (bt_exec_config){
         .n_threads = n_threads(run->ranks.comm, run->config.threads),
+        .pin = pin_how(run),
         .memory_limit = memory_limit(run->ranks.comm),
         .comm = run->ranks.comm,
         .shares = strategy_shares(&run->devices.strategy),

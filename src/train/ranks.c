@@ -62,7 +62,7 @@ bt_status ranks_check_job(const bt_train_args *args, bt_error *err) {
 enum { MAX_FACTS_BYTES = 60000, MAX_DEPTH = 32, MAX_NAME = 512 };
 
 /* What may well differ from host to host. */
-static const char *const local_keys[] = {"runtime.threads", "runtime.blas_library",
+static const char *const local_keys[] = {"runtime.threads", "runtime.pin", "runtime.blas_library",
                                          "runtime.task_index"};
 
 static bool is_local(const char *name) {
@@ -174,13 +174,21 @@ done:
     return rc;
 }
 
-int32_t ranks_on_this_host(const bt_comm *comm) {
+static int32_t count_here(const bt_comm *comm, int32_t end) {
     const char *const host = bt_comm_host(comm, bt_comm_rank(comm));
     int32_t           n = 0;
-    for (int32_t rank = 0; rank < bt_comm_size(comm); rank++) {
+    for (int32_t rank = 0; rank < end; rank++) {
         n += bt_str_equal(bt_comm_host(comm, rank), host);
     }
     return n;
+}
+
+int32_t ranks_on_this_host(const bt_comm *comm) {
+    return count_here(comm, bt_comm_size(comm));
+}
+
+int32_t ranks_before_on_this_host(const bt_comm *comm) {
+    return count_here(comm, bt_comm_rank(comm));
 }
 
 void ranks_fail(ranks *r, bt_status rc, const bt_error *err) {

@@ -25,6 +25,7 @@ BT_MUST_USE bt_status ranks_check_alone(const bt_train_args *args, const char *w
 /* *out NULL: alone. */
 BT_MUST_USE bt_status ranks_open(const bt_train_args *args, bt_comm **out, bt_error *err);
 int32_t               ranks_on_this_host(const bt_comm *comm); /* this one among them */
+int32_t               ranks_before_on_this_host(const bt_comm *comm);
 
 /* What is known once the data are open, and must be the same on all. */
 typedef struct ranks_facts {

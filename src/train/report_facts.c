@@ -12,7 +12,7 @@
 #include <string.h>
 
 #include "bt/base/alloc.h"
-#include "bt/base/pool.h"
+#include "bt/base/cores.h"
 #include "bt/base/signed_url.h"
 #include "bt/text.h"
 #include "report_read.h"

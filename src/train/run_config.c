@@ -41,6 +41,7 @@ static const bt_conf_field trainer_fields[] = {
 
 static const bt_conf_field runtime_fields[] = {
     {"threads", BT_CONF_FIELD_I32, offsetof(run_config, threads)},
+    {"pin", BT_CONF_FIELD_STR, offsetof(run_config, pin)},
     {"isa", BT_CONF_FIELD_STR, offsetof(run_config, isa)},
     {"matmul", BT_CONF_FIELD_STR, offsetof(run_config, matmul)},
     {"blas_library", BT_CONF_FIELD_STR, offsetof(run_config, blas_library)},

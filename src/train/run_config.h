@@ -33,6 +33,7 @@ typedef struct run_config {
     double          warmup_fraction;
     bool            summary_extras; /* events that Model Garden does not write */
     int32_t         threads;
+    const char     *pin; /* "none", "cores", "nodes" */
     const char     *isa;
     const char     *matmul;          /* "auto", "blas" */
     const char     *blas_library;    /* "": one of the usual ones */

@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include "bt/base/alloc.h"
+#include "bt/base/cores.h"
 #include "bt/base/log.h"
 #include "bt/base/memory.h"
 #include "bt/base/stop.h"
@@ -92,6 +93,7 @@ static void free_order(save_order *order) {
 
 static void *write_beside(void *arg) {
     saver *const s = arg;
+    bt_cpus_unbind();
     bt_stop_shield(true); /* as the thread that trains */
     const id_t self = (id_t)syscall(SYS_gettid);
     (void)setpriority(PRIO_PROCESS, self, getpriority(PRIO_PROCESS, self) + WRITER_NICE);

@@ -245,6 +245,11 @@ static void tell_unused(const asked *c) {
                RUNTIME ".deterministic: false has no effect: on processors the same command always "
                        "gives the same bits");
     }
+    const char *const pin = bt_conf_peek_str(c->conf, RUNTIME ".pin");
+    if (!bt_str_equal(pin, "none") && is_on_devices(c)) {
+        bt_log(BT_LOG_WARNING,
+               RUNTIME ".pin: %s has no effect: devices do the work, not threads of ours", pin);
+    }
     if (c->row->devices == ON_TPUS && k->n_gpus > 0) {
         bt_log(BT_LOG_WARNING, "runtime.num_gpus: %" PRId32 " is not used: the strategy is tpu",
                k->n_gpus);

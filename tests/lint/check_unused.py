@@ -16,6 +16,7 @@ import lint_main
 
 # name or prefix*: why a function that only tests call is not of the tests
 TESTS_ONLY = {
+    "bt_cores_find": "machines of other shapes are trees of files",
     "bt_alloc_fail_at": "faults: refuses the k-th request for memory",
     "bt_fs_fail_at": "faults: fails the k-th operation on files",
     "bt_fs_op_count": "faults: how many operations there are to fail",

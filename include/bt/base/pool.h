@@ -8,7 +8,7 @@
 #ifndef BT_BASE_POOL_H
 #define BT_BASE_POOL_H
 
-#include "bt/base/status.h"
+#include "bt/base/cores.h"
 
 typedef struct bt_pool bt_pool;
 typedef void (*bt_pool_fn)(void *context, int64_t task, int32_t thread);
@@ -22,6 +22,15 @@ void                  bt_pool_run(bt_pool *pool, int64_t n_tasks, bt_pool_fn fn,
  * been more of more. */
 void bt_pool_run_cut(bt_pool *pool, int64_t n_tasks, bt_pool_fn fn, void *context);
 
+/* Binds the threads, the caller's included, to cores or nodes of those that the process may use,
+ * until the pool is freed. Errors speak of runtime.pin. */
+BT_MUST_USE bt_status bt_pool_pin(bt_pool *pool, bt_pin_how how, bt_error *err);
+void                  bt_pool_unpin(bt_pool *pool);
+
+/* bt_calloc_array, with each part zeroed by the thread that begins with it in a job: memory is
+ * where it was touched first. */
+void *bt_pool_calloc(bt_pool *pool, size_t n, size_t size);
+
 /* The caller's time inside of jobs that can be divided (of two tasks or more, or cut for the pool)
  * since the pool began; what it does besides is serial, however many threads there are. */
 typedef struct bt_pool_spent {
@@ -29,8 +38,5 @@ typedef struct bt_pool_spent {
     int64_t n_jobs;
 } bt_pool_spent;
 bt_pool_spent bt_pool_get_spent(const bt_pool *pool); /* zeros for NULL */
-
-int32_t bt_n_physical_cores(void); /* >= 1; respects the affinity mask */
-int32_t bt_n_machine_cores(void);  /* >= 1; all there are */
 
 #endif

@@ -14,7 +14,7 @@ enum { COPY_CHUNK = 1 << 20 };
 bt_status exec_need_gradients(exec_cpu *exec, bt_error *err) {
     return exec->base.grad != NULL
                ? BT_OK
-               : exec_flat_create(&exec->model->table, 0, &exec->base.grad, err);
+               : exec_flat_create(exec->pool, &exec->model->table, 0, &exec->base.grad, err);
 }
 
 /* Gradients and slots are for what is trained: the rest of them, which begins as zeros, is never
@@ -51,18 +51,18 @@ static bt_status alloc_state(exec_cpu *exec, bt_error *err) {
         return BT_FAIL(err, BT_E_NOMEM, "out of memory for the plan of a step");
     }
     BT_TRY(check_room(exec, err));
-    BT_TRY(exec_flat_create(&exec->model->table, 0, &exec->base.param, err));
+    BT_TRY(exec_flat_create(exec->pool, &exec->model->table, 0, &exec->base.param, err));
     if (exec->optim == NULL) {
         return BT_OK;
     }
     BT_TRY(exec_need_gradients(exec, err));
     BT_TRY(bt_optim_rows_create(exec->optim, &exec->rows, err));
     for (int32_t i = 0; i < bt_optim_n_slots(exec->optim); i++) {
-        BT_TRY(exec_flat_create(&exec->model->table, bt_optim_slot_init(exec->optim, i),
+        BT_TRY(exec_flat_create(exec->pool, &exec->model->table, bt_optim_slot_init(exec->optim, i),
                                 &exec->base.slots[i], err));
     }
     if (bt_optim_has_average(exec->optim)) {
-        BT_TRY(exec_flat_create(&exec->model->table, 0, &exec->base.average, err));
+        BT_TRY(exec_flat_create(exec->pool, &exec->model->table, 0, &exec->base.average, err));
     }
     return BT_OK;
 }
@@ -72,6 +72,11 @@ static bt_status check_model(const bt_model *model, const bt_exec_config *config
         return BT_FAIL(err, BT_E_CONFIG,
                        "runtime.matmul: BLAS multiplies in float32 only: set it to auto, or "
                        "runtime.mixed_precision_dtype to float32");
+    }
+    if (config->use_blas && config->pin.pin != BT_PIN_NONE) {
+        return BT_FAIL(err, BT_E_CONFIG,
+                       "runtime.pin: a BLAS has threads of its own, which are not pinned: set "
+                       "runtime.matmul to auto, or runtime.pin to none");
     }
     return exec_check_model(model, err);
 }
@@ -212,6 +217,9 @@ static const exec_engine cpu_engine = {
     .describe = cpu_describe,
 };
 
+static const char *const pin_words[] = {
+    [BT_PIN_NONE] = "", [BT_PIN_CORES] = " pinned to cores", [BT_PIN_NODES] = " pinned to nodes"};
+
 bt_status bt_exec_create_cpu(const bt_model *model, const bt_optim *optim,
                              const bt_exec_config *config, bt_exec **out, bt_error *err) {
     bt_status rc = BT_OK;
@@ -241,14 +249,17 @@ bt_status bt_exec_create_cpu(const bt_model *model, const bt_optim *optim,
     exec->memory_limit = config->memory_limit;
     bt_kern_blas_choose(NULL, n_threads);
     BT_CHECK(choose_products(config, &exec->kern, &exec->nn.product, err));
+    if (config->pin.pin != BT_PIN_NONE) {
+        BT_CHECK(bt_pool_pin(exec->pool, config->pin, err));
+    }
     BT_CHECK(alloc_state(exec, err));
     BT_CHECK(exec_gradients_plan(exec, err));
     BT_CHECK(exec_ranks_init(exec, config, err));
     exec->parts.max_seqs = config->part_seqs;
     exec_scale_init(&exec->scale, config->precision, config->loss_scale);
     (void)snprintf(exec->description, sizeof exec->description,
-                   "cpu, %" PRId32 " thread%s, %s, matmul: %s", n_threads,
-                   n_threads == 1 ? "" : "s", exec->kern.isa,
+                   "cpu, %" PRId32 " thread%s%s, %s, matmul: %s", n_threads,
+                   n_threads == 1 ? "" : "s", pin_words[config->pin.pin], exec->kern.isa,
                    exec->nn.product != NULL ? exec->nn.product->name : bt_kern_blas_describe());
     *out = &exec->base;
     exec = NULL;

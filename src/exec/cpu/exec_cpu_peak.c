@@ -110,7 +110,8 @@ bt_status exec_cpu_measure_peaks(bt_exec *base, bt_exec_peak peaks[BT_EXEC_MAX_P
         peaks[*n] = (bt_exec_peak){.precision = exec->precision};
         BT_CHECK(measure_peak(exec, exec->nn.product, &m, &peaks[(*n)++], err));
     }
-    /* last: its threads spin on for a while */
+    /* last: its threads spin on for a while, and start wherever this one may run */
+    bt_pool_unpin(exec->pool);
     if (bt_kern_blas_load(no_blas) != BT_OK) {
         goto done;
     }

@@ -218,16 +218,17 @@ static bt_status check_clips(const exec_pjrt *exec, bt_error *err) {
 
 static bt_status alloc_state(exec_pjrt *exec, bt_error *err) {
     const bt_param_table *const table = &exec->model->table;
-    BT_TRY(exec_flat_create(table, 0, &exec->base.param, err));
+    BT_TRY(exec_flat_create(NULL, table, 0, &exec->base.param, err));
     if (exec->optim == NULL) {
         return BT_OK;
     }
     for (int32_t i = 0; i < bt_optim_n_slots(exec->optim); i++) {
-        BT_TRY(
-            exec_flat_create(table, bt_optim_slot_init(exec->optim, i), &exec->base.slots[i], err));
+        BT_TRY(exec_flat_create(NULL, table, bt_optim_slot_init(exec->optim, i),
+                                &exec->base.slots[i], err));
     }
-    return bt_optim_has_average(exec->optim) ? exec_flat_create(table, 0, &exec->base.average, err)
-                                             : BT_OK;
+    return bt_optim_has_average(exec->optim)
+               ? exec_flat_create(NULL, table, 0, &exec->base.average, err)
+               : BT_OK;
 }
 
 bt_status bt_exec_create_pjrt(const bt_model *model, const bt_optim *optim,

@@ -77,7 +77,7 @@ bt_status exec_pjrt_train_end(bt_exec *base, bt_step_result *result, const bt_ba
 static bt_status take_gradients(exec_pjrt *exec, const exec_results *results, bt_error *err) {
     const bt_hlo_program *const hlo = results->program->hlo;
     if (exec->base.grad == NULL) {
-        BT_TRY(exec_flat_create(&exec->model->table, 0, &exec->base.grad, err));
+        BT_TRY(exec_flat_create(NULL, &exec->model->table, 0, &exec->base.grad, err));
     }
     for (size_t i = 0; i < hlo->n_results; i++) {
         if (hlo->results[i].role == BT_HLO_GRADIENT) {

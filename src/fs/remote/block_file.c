@@ -20,6 +20,7 @@
 #include <unistd.h>
 
 #include "bt/base/alloc.h"
+#include "bt/base/cores.h"
 #include "bt/base/crc32c.h"
 #include "bt/base/log.h"
 #include "bt/base/stop.h"
@@ -368,6 +369,7 @@ static void *fetch_ahead(void *context) {
     fetcher *const    self = context;
     block_file *const file = self->file;
     uint8_t *const    buffer = bt_alloc((size_t)block_bytes);
+    bt_cpus_unbind();
     bt_stop_shield(true); /* its readers decide, who may be saving: file->cancel */
     pthread_mutex_lock(&file->lock);
     while (buffer != NULL && file->cancel == 0 && file->failure.code == BT_OK) {

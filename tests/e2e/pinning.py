@@ -1,0 +1,50 @@
+# SPDX-License-Identifier: Apache-2.0
+"""runtime.pin through the program: the bits of a run are those of any other, a process that may use
+fewer cores than it has threads says so, and what has no effect is refused or told."""
+import os
+import sys
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), 'support'))
+import e2e  # noqa: E402
+
+
+class Pinning(e2e.Case):
+    def bits(self, model_dir, override):
+        result = self.train(model_dir=model_dir, override='trainer.train_steps=3,' + override)
+        folder = self.path(model_dir)
+        data = [name for name in sorted(os.listdir(folder)) if '.data-' in name][-1]
+        with open(os.path.join(folder, data), 'rb') as file:
+            return result, file.read()
+
+    def test_bits(self):
+        result, plain = self.bits('plain', 'runtime.threads=1')
+        self.assertNotIn('pinned', result.stderr)
+        result, one = self.bits('cores', 'runtime.threads=1,runtime.pin=cores')
+        self.assertIn('1 thread pinned to cores', result.stderr)
+        self.assertEqual(one, plain)
+        result, nodes = self.bits('nodes', 'runtime.pin=nodes')
+        self.assertIn('pinned to nodes', result.stderr)
+        self.assertEqual(nodes, plain)
+        # an evaluation of it, with all cores there are
+        result = self.train(mode='eval', model_dir='plain', override='runtime.pin=cores')
+        self.assertIn('pinned to cores', result.stderr)
+
+    def test_too_few_cores(self):
+        mine = os.sched_getaffinity(0)
+        try:  # what taskset does; the program inherits it
+            os.sched_setaffinity(0, {min(mine)})
+            result = self.train(expect=2, override='runtime.threads=2,runtime.pin=cores')
+        finally:
+            os.sched_setaffinity(0, mine)
+        self.assertIn('runtime.pin: cores: 2 threads cannot have a core each, this process may use '
+                      '1: set runtime.threads to 1 or fewer', result.stderr)
+
+    def test_not_with_a_blas(self):
+        result = self.train(expect=2, override='runtime.matmul=blas,runtime.pin=nodes')
+        self.assertIn('runtime.pin: a BLAS has threads of its own', result.stderr)
+        result = self.train(expect=2, override='runtime.pin=sockets')
+        self.assertIn('runtime.pin', result.stderr)
+
+
+if __name__ == '__main__':
+    e2e.main()
