@@ -81,6 +81,16 @@ function(bt_test_properties name labels timeout)
     ENVIRONMENT "${libraries}BT_TEST_SLOW=${BT_TEST_SLOW};BT_SHARED_DIR=${BT_SHARED_DIR};BT_SOURCE_DIR=${CMAKE_SOURCE_DIR};BT_BUILD_DIR=${CMAKE_BINARY_DIR};TSAN_OPTIONS=suppressions=${CMAKE_SOURCE_DIR}/tests/tsan.supp;LSAN_OPTIONS=suppressions=${CMAKE_SOURCE_DIR}/tests/lsan.supp:print_suppressions=0")
 endfunction()
 
+# bt_run_once(NAME...)
+#   .ci/run leaves these out where it runs everything a second time, under sanitizers (ctest -LE once): they look
+#   at sources, pages and packages, at what plug-ins compile or at servers and times of others, and what they run
+#   of ours other tests run there as well.
+function(bt_run_once)
+  foreach(name ${ARGN})
+    set_property(TEST ${name} APPEND PROPERTY LABELS once)
+  endforeach()
+endfunction()
+
 # bt_add_script_test(NAME SCRIPT.py LABELS TIMEOUT [ARGUMENTS...])
 #   A Python script (standard library only) that runs the built programs.
 find_package(Python3 COMPONENTS Interpreter)

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # Builds and runs the whole test suite; the last line is "N passed, N failed, N skipped".
 # usage: tests/run.sh [--preset=release|dev|...] [ctest arguments, e.g. -L short]
-# Environment: BT_JOBS (parallel builds and tests; default: all processors); BT_TEST_SLOW (how many times
+# Environment: BT_JOBS (parallel builds; two tests more: default: all processors); BT_TEST_SLOW (how many times
 # as slow as a quiet machine of two cores this one may be; default: 4; only what hangs takes that long).
 set -u
 cd "$(dirname "$0")/.." || exit 1
@@ -24,9 +24,10 @@ tools/install_packages.sh test || fail "packages are missing (see above)"
 cmake --preset "$preset" -DBT_BUILD_TESTS=ON "-DBT_TEST_SLOW=${BT_TEST_SLOW:-4}" || fail "cmake could not configure the preset $preset"
 cmake --build "$folder" --parallel "$jobs" -- --no-print-directory || fail "the build of $preset failed"
 
+# Two tests more than processors: some wait for most of their time, for servers, windows of retries, kills.
 results=$PWD/$folder/results.xml
 rm -f "$results"
-ctest --test-dir "$folder" --output-on-failure --no-tests=error --parallel "$jobs" \
+ctest --test-dir "$folder" --output-on-failure --no-tests=error --parallel "$((jobs + 2))" \
     --output-junit "$results" --test-output-size-passed 4000000 \
     --test-output-size-failed 4000000 "$@" </dev/null
 [ -f "$results" ] || fail "ctest left no results"

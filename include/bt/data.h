@@ -167,7 +167,11 @@ typedef struct bt_data_config {
     double        held_out_share;
     int64_t       held_out_fold; /* which of 1/share parts */
     uint64_t      held_out_seed;
-    const char   *section; /* "task.train_data", for messages; NULL: "the data" */
+    /* Where what is learned by reading a large input through is kept for the next start: "auto"
+     * (beside it, else in the user's cache) or a folder; "none" or NULL: nowhere. */
+    const char *index;
+    bool        index_is_fixed; /* none is written: a dry run */
+    const char *section;        /* "task.train_data", for messages; NULL: "the data" */
 } bt_data_config;
 
 /* What the files are: file_type, else their extensions, which must agree. Patterns are looked up.

@@ -186,6 +186,19 @@ void bt_exec_copy(bt_exec *exec, float *to, const float *from);
  * Garden's a=a+b; b=a-b; a=a-b leaves a rounding of 1e-7 behind). */
 BT_MUST_USE bt_status bt_exec_swap_averages(bt_exec *exec, bt_error *err);
 
+/* What became of the weights of dense layers. */
+typedef struct bt_exec_rounded {
+    const char *kernels; /* "int8 (AVX512_VNNI)" */
+    size_t      n_bytes, n_bytes_before;
+} bt_exec_rounded;
+/* From here on the encoder's dense layers compute in 8 bits (bt/kern/int8.h, docs/numerics.md), of
+ * the weights as they are now; what a sequence gives depends neither on the others of its batch nor
+ * on the threads. Their floats are given back: in bt_exec_params they read as 0, and of all other
+ * functions only evaluations (and encoding) may follow. Adapters are merged first. Once, and on
+ * processors only: BT_E_UNSUPPORTED for devices, and for weights that 8 bits cannot hold, with the
+ * parameter's name. */
+BT_MUST_USE bt_status bt_exec_round_weights(bt_exec *exec, bt_exec_rounded *out, bt_error *err);
+
 /* Part of the state of a float16 run. Setting it has no effect where it is fixed. */
 bt_loss_scale bt_exec_get_loss_scale(const bt_exec *exec);
 void          bt_exec_set_loss_scale(bt_exec *exec, bt_loss_scale scale);

@@ -40,6 +40,17 @@ enum { BT_FS_ANY_VERSION = -1 };
 
 bool bt_fs_is_remote(const char *path); /* by its scheme */
 
+/* Which state of a file this is. Two stamps of one path are equal as long as nobody wrote to it:
+ * also whoever puts its size and times back changes it. */
+enum { BT_FS_STAMP_MAX = 224 };
+typedef struct bt_fs_stamp {
+    char    text[BT_FS_STAMP_MAX]; /* "": cannot be told */
+    int64_t n_bytes;
+    bool    is_settled; /* whoever writes to it from now on gives it another one */
+} bt_fs_stamp;
+/* Waits some 20 ms where the file was written just now. Missing: as what cannot be told. */
+BT_MUST_USE bt_status bt_fs_stamp_take(const char *path, bt_fs_stamp *out, bt_error *err);
+
 /* Missing is not an error here; no permission to look is BT_E_IO. */
 BT_MUST_USE bt_status bt_fs_stat(const char *path, bt_fs_info *out, bt_error *err);
 /* BT_E_IO with a full sentence unless path is a readable file. n_bytes may be NULL. */
@@ -146,6 +157,10 @@ void                  bt_fs_stream_close(bt_fs_stream *stream);
 int64_t               bt_fs_stream_offset(const bt_fs_stream *stream); /* of the next byte */
 int64_t               bt_fs_stream_size(const bt_fs_stream *stream);   /* of the file when opened */
 const char           *bt_fs_stream_path(const bt_fs_stream *stream);
+/* From before the first read on: the crc32c of all bytes of the file. false at the end: it was not
+ * read from its first byte to its last. */
+void bt_fs_stream_sum(bt_fs_stream *stream);
+bool bt_fs_stream_crc(const bt_fs_stream *stream, uint32_t *crc);
 /* *got < n_bytes only at the end of the file. */
 BT_MUST_USE bt_status bt_fs_stream_read(bt_fs_stream *stream, void *dst, size_t n_bytes,
                                         size_t *got, bt_error *err);

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
 #include "bt/base/alloc.h"
 #include "bt/base/size.h"
@@ -54,6 +55,20 @@ void *bt_alloc(size_t n_bytes) {
     }
     rounded &= ~(align - 1);
     return align == HUGE_PAGE ? alloc_huge(rounded) : aligned_alloc(align, rounded);
+}
+
+void bt_alloc_release(void *from, size_t n_bytes) {
+    const long page_bytes = sysconf(_SC_PAGESIZE);
+    if (page_bytes <= 0) {
+        return;
+    }
+    const uintptr_t page = (uintptr_t)page_bytes;
+    const uintptr_t first = ((uintptr_t)from + page - 1) / page * page;
+    const uintptr_t end = ((uintptr_t)from + n_bytes) / page * page;
+    if (end > first) {
+        (void)madvise((unsigned char *)from + (first - (uintptr_t)from), end - first,
+                      MADV_DONTNEED);
+    }
 }
 
 void *bt_alloc_small(size_t n_bytes) {

@@ -118,6 +118,9 @@ static const conf_key runtime_keys[] = {
         "first there is of libopenblas.so.0, libblis.so.4, libmkl_rt.so.2, libblas.so.3)"),
     KEY("bug_compatible", T_BOOL, EXT, "false", RULE_NONE,
         "reproduce Model Garden's known defects, for parity tests"),
+    KEY("data_index", T_STR, EXT, "auto", RULE_NONE,
+        "where it is kept for the next start what was found by reading a large table or record "
+        "file through: auto (a hidden file beside it, else the user's cache), none, or a folder"),
     KEY_IGNORED("dataset_num_private_threads", T_INT, NULLABLE, NULL, RULE_NONE,
                 "threads of the input pipeline", WHY_INPUT),
     KEY_IGNORED("default_shard_dim", T_INT, 0, "-1", RULE_NONE,
@@ -162,6 +165,9 @@ static const conf_key runtime_keys[] = {
     KEY("pjrt_plugin", T_STR, EXT | NULLABLE, "", RULE_NONE,
         "path of a PJRT plug-in (a shared library) on whose devices the steps run; empty = the "
         "strategy looks for one, or needs none"),
+    KEY("precision", T_STR, EXT | NULLABLE, NULL, &(const conf_rule)CHOICES("int8"),
+        "int8: evaluations and predictions multiply the encoder's weights in 8 bits, and tell what "
+        "that costs (null = in mixed_precision_dtype; docs/guide/predictions.md)"),
     KEY("recompute", T_BOOL, EXT, "false", RULE_NONE, "recompute activations in the backward pass"),
     KEY_IGNORED("run_eagerly", T_BOOL, 0, "false", RULE_NONE, "run op by op", WHY_GRAPH),
     KEY_IGNORED("task_index", T_INT, 0, "-1", RULE_NONE,

@@ -33,8 +33,8 @@ static uint64_t name_of(const bt_text_span *texts, size_t n) {
     return name;
 }
 
-static bt_status count_tokens(data_census *census, data_encoder *encoder, const bt_text_span *texts,
-                              bt_error *err) {
+bt_status data_census_sample(data_census *census, data_encoder *encoder, const bt_text_span *texts,
+                             bt_error *err) {
     const bt_data_schema *const schema = encoder->schema;
     bt_data_census *const       facts = &census->facts;
     int64_t                     n_marks = 1; /* [CLS], and a [SEP] after each text */
@@ -80,26 +80,38 @@ void data_census_miss(bt_data_census *facts, const char *path, int64_t line) {
     }
 }
 
+bt_status data_census_begin_rows(data_census *census, const data_encoder *encoder, bt_error *err) {
+    return data_census_begin(census, "row", "have an empty text", encoder->vocab, encoder->schema,
+                             err);
+}
+
+bool data_census_names(const bt_data_schema *schema) {
+    return schema->label_kind != BT_LABEL_NONE || schema->is_compared;
+}
+
+bool data_census_wants(const data_census *census) {
+    return census->facts.n_sampled < DATA_CENSUS_SAMPLE && census->n_sampled_bytes < SAMPLE_BYTES;
+}
+
 bt_status data_census_add(data_census *census, data_encoder *encoder, const bt_text_span *texts,
-                          const char *path, int64_t line, bt_error *err) {
+                          const char *path, size_t part, int64_t line, bt_error *err) {
     const size_t          n = encoder->schema->text.n_fields;
     bt_data_census *const facts = &census->facts;
     bool                  is_empty = false;
     if (facts->n_rows == 0) {
-        BT_TRY(data_census_begin(census, "row", "have an empty text", encoder->vocab,
-                                 encoder->schema, err));
+        BT_TRY(data_census_begin_rows(census, encoder, err));
     }
     for (size_t t = 0; t < n; t++) {
         is_empty = is_empty || data_is_blank(texts[t].text, texts[t].n_bytes);
     }
     if (is_empty) {
+        census->first_part = facts->n_without_text == 0 ? part : census->first_part;
+        census->first_line = facts->n_without_text == 0 ? line : census->first_line;
         data_census_miss(facts, path, line);
     }
     facts->n_rows++;
-    if (encoder->schema->label_kind != BT_LABEL_NONE || encoder->schema->is_compared) {
+    if (data_census_names(encoder->schema)) {
         BT_TRY(data_names_put(&census->names, name_of(texts, n), err));
     }
-    return facts->n_sampled < DATA_CENSUS_SAMPLE && census->n_sampled_bytes < SAMPLE_BYTES
-               ? count_tokens(census, encoder, texts, err)
-               : BT_OK;
+    return data_census_wants(census) ? data_census_sample(census, encoder, texts, err) : BT_OK;
 }

@@ -8,6 +8,7 @@
 #define BT_DATA_INTERNAL_H
 
 #include "bt/base/bytes.h"
+#include "bt/base/str.h"
 #include "bt/data.h"
 #include "bt/fs.h"
 #include "bt/tensor.h"
@@ -112,13 +113,15 @@ struct data_rows {
     size_t                    n_tag_counts;
     const char *const        *label_names; /* the kind's own; NULL: labels are numbers */
     size_t                    n_label_names;
+    bool                      is_known;    /* from an index: its files need not all be looked at */
     bool                      has_content; /* content is known */
     uint32_t                  content; /* crc32c that names what the files say; the kind's own */
 };
 
-/* is_used [n_rows]: the rows that config.held_out wants. */
+/* is_used [n_rows]: the rows that config.held_out wants. told : what the line says of
+ * it, without the section's name. */
 bt_status data_split_draw(data_rows *rows, const bt_data_config *config, bool *is_used,
-                          bt_error *err);
+                          bt_str *told, bt_error *err);
 /* The same of n things without labels, called what (NULL: nothing is told), numbered from 0. */
 bt_status data_split_units(int64_t n, const char *what, const bt_data_config *config, bool *is_used,
                            bt_error *err);

@@ -4,6 +4,7 @@
  * costs less than reading it. Two rows that differ have one name in 1 of 10^19 pairs. */
 #include "data_names.h"
 #include "bt/base/alloc.h"
+#include "bt/base/stop.h"
 
 #include <string.h>
 
@@ -62,6 +63,71 @@ static uint64_t *find(uint64_t *table, size_t mask, uint64_t name) {
     return &table[at];
 }
 
+bt_status data_names_read(const data_names *names, size_t first, size_t n, uint64_t *out,
+                          bt_error *err) {
+    BT_ASSERT(n <= DATA_NAMES_BLOCK && n <= names->n && first <= names->n - n);
+    if (names->file == NULL) {
+        memcpy(out, names->names + first, n * sizeof *out);
+        return BT_OK;
+    }
+    BT_TRY(bt_fs_read_at(names->file, names->at + 8 * (int64_t)first, out, 8 * n, err));
+    for (size_t i = 0; i < n; i++) {
+        out[i] = bt_load_u64le((const uint8_t *)&out[i]);
+    }
+    return BT_OK;
+}
+
+static size_t block_size(const data_names *names, size_t first) {
+    const size_t left = names->n - first;
+    return left < DATA_NAMES_BLOCK ? left : DATA_NAMES_BLOCK;
+}
+
+/* The table, and what is marked in it. */
+typedef struct shared_run {
+    uint64_t *table;
+    size_t    mask;
+    uint64_t  block[DATA_NAMES_BLOCK];
+} shared_run;
+
+static bt_status put_all(shared_run *run, const data_names *of, bt_error *err) {
+    for (size_t first = 0; first < of->n; first += DATA_NAMES_BLOCK) {
+        const size_t n = block_size(of, first);
+        BT_TRY(data_names_read(of, first, n, run->block, err));
+        for (size_t i = 0; i < n; i++) {
+            *find(run->table, run->mask, run->block[i]) = run->block[i]; /* 0 stays free */
+        }
+    }
+    return BT_OK;
+}
+
+static bt_status mark_all(shared_run *run, const data_names *among, bt_error *err) {
+    for (size_t first = 0; first < among->n; first += DATA_NAMES_BLOCK) {
+        const size_t n = block_size(among, first);
+        BT_TRY(bt_stop_check(err));
+        BT_TRY(data_names_read(among, first, n, run->block, err));
+        for (size_t i = 0; i < n; i++) {
+            uint64_t *const place = find(run->table, run->mask, run->block[i]);
+            *place |= *place != 0 ? FOUND : 0;
+        }
+    }
+    return BT_OK;
+}
+
+static bt_status count_marked(shared_run *run, const data_names *of, int64_t *n, int64_t *first,
+                              bt_error *err) {
+    for (size_t begin = 0; begin < of->n; begin += DATA_NAMES_BLOCK) {
+        const size_t n_block = block_size(of, begin);
+        BT_TRY(data_names_read(of, begin, n_block, run->block, err));
+        for (size_t i = 0; i < n_block; i++) {
+            const uint64_t name = run->block[i];
+            const bool is_shared = name != 0 && (*find(run->table, run->mask, name) & FOUND) != 0;
+            *first = is_shared && *n == 0 ? (int64_t)(begin + i) : *first;
+            *n += is_shared ? 1 : 0;
+        }
+    }
+    return BT_OK;
+}
+
 bt_status data_names_shared(const data_names *of, const data_names *among, int64_t *n,
                             int64_t *first, bt_error *err) {
     size_t n_places = 16;
@@ -73,23 +139,13 @@ bt_status data_names_shared(const data_names *of, const data_names *among, int64
     while (n_places < 2 * of->n) {
         n_places *= 2;
     }
-    uint64_t *const table = bt_calloc_array(n_places, sizeof *table);
-    if (table == NULL) {
+    shared_run run = {.table = bt_calloc_array(n_places, sizeof *run.table), .mask = n_places - 1};
+    if (run.table == NULL) {
         return BT_FAIL(err, BT_E_NOMEM, "out of memory for a comparison of %zu rows", of->n);
     }
-    for (size_t i = 0; i < of->n; i++) {
-        *find(table, n_places - 1, of->names[i]) = of->names[i]; /* 0 stays free */
-    }
-    for (size_t i = 0; i < among->n; i++) {
-        uint64_t *const place = find(table, n_places - 1, among->names[i]);
-        *place |= *place != 0 ? FOUND : 0;
-    }
-    for (size_t i = 0; i < of->n; i++) {
-        const bool is_shared =
-            of->names[i] != 0 && (*find(table, n_places - 1, of->names[i]) & FOUND) != 0;
-        *first = is_shared && *n == 0 ? (int64_t)i : *first;
-        *n += is_shared ? 1 : 0;
-    }
-    bt_free(table);
-    return BT_OK;
+    bt_status rc = put_all(&run, of, err);
+    rc = rc == BT_OK ? mark_all(&run, among, err) : rc;
+    rc = rc == BT_OK ? count_marked(&run, of, n, first, err) : rc;
+    bt_free(run.table);
+    return rc;
 }

@@ -189,7 +189,9 @@ static bt_status join_facts(pair_rows *rows, bt_error *err) {
         return BT_OK;
     }
     for (size_t i = 0; i < left->n; i++) {
-        const uint64_t both[] = {left->names[i], right->names[i]};
+        uint64_t both[2];
+        BT_TRY(data_names_read(left, i, 1, &both[0], err));
+        BT_TRY(data_names_read(right, i, 1, &both[1], err));
         BT_TRY(both[0] != 0 && both[1] != 0
                    ? data_names_put(&rows->names, data_name_add(0, both, sizeof both), err)
                    : data_names_put_damaged(&rows->names, err));

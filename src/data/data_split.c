@@ -49,7 +49,7 @@ static int64_t edge_of(int64_t n, double share, int64_t fold) {
 
 /* classes: "25 of 250, ...", or NULL. */
 static bt_status tell(int64_t n, const char *what, const bt_data_config *config,
-                      const char *classes, int64_t n_held, bt_error *err) {
+                      const char *classes, int64_t n_held, bt_str *told, bt_error *err) {
     const char *const section = config->section != NULL ? config->section : "the data";
     const bool        only = config->held_out == BT_HELD_OUT_ONLY;
     const int64_t     n_kept = only ? n_held : n - n_held;
@@ -67,17 +67,18 @@ static bt_status tell(int64_t n, const char *what, const bt_data_config *config,
     if (config->held_out_fold > 0) {
         (void)snprintf(fold, sizeof fold, ", held_out_fold %" PRId64, config->held_out_fold);
     }
-    bt_log(BT_LOG_INFO,
-           "%s: %" PRId64 " of %" PRId64 " %s, %s those that are held out (held_out_share %g, "
-           "held_out_seed %" PRIu64 "%s)%s%s",
-           section, n_kept, n, what, only ? "only" : "without", config->held_out_share,
-           config->held_out_seed, fold, classes != NULL ? "; held out of each class: " : "",
-           classes != NULL ? classes : "");
+    BT_TRY(bt_str_appendf(
+        told, err,
+        "%" PRId64 " of %" PRId64 " %s, %s those that are held out "
+        "(held_out_share %g, held_out_seed %" PRIu64 "%s)%s%s",
+        n_kept, n, what, only ? "only" : "without", config->held_out_share, config->held_out_seed,
+        fold, classes != NULL ? "; held out of each class: " : "", classes != NULL ? classes : ""));
+    bt_log(BT_LOG_INFO, "%s: %s", section, bt_str_text(told));
     return BT_OK;
 }
 
 static bt_status draw(int64_t n, const char *what, bool has_classes, const bt_data_config *config,
-                      split_row *list, bool *is_used, bt_error *err) {
+                      split_row *list, bool *is_used, bt_str *told, bt_error *err) {
     bt_status rc = BT_OK;
     bt_str    classes = BT_STR_INIT;
     int64_t   n_held = 0;
@@ -101,7 +102,7 @@ static bt_status draw(int64_t n, const char *what, bool has_classes, const bt_da
         n_held += end - first;
         from = to;
     }
-    rc = tell(n, what, config, has_classes ? bt_str_text(&classes) : NULL, n_held, err);
+    rc = tell(n, what, config, has_classes ? bt_str_text(&classes) : NULL, n_held, told, err);
 done:
     bt_str_deinit(&classes);
     return rc;
@@ -125,11 +126,11 @@ static bt_status make_list(data_rows *rows, int64_t n, const bt_data_config *con
 }
 
 bt_status data_split_draw(data_rows *rows, const bt_data_config *config, bool *is_used,
-                          bt_error *err) {
+                          bt_str *told, bt_error *err) {
     split_row *list = NULL;
     bt_status  rc = make_list(rows, rows->n_rows, config, &list, err);
     if (rc == BT_OK) {
-        rc = draw(rows->n_rows, "rows", true, config, list, is_used, err);
+        rc = draw(rows->n_rows, "rows", true, config, list, is_used, told, err);
     }
     bt_free(list);
     return rc;
@@ -138,10 +139,12 @@ bt_status data_split_draw(data_rows *rows, const bt_data_config *config, bool *i
 bt_status data_split_units(int64_t n, const char *what, const bt_data_config *config, bool *is_used,
                            bt_error *err) {
     split_row *list = NULL;
+    bt_str     told = BT_STR_INIT;
     bt_status  rc = make_list(NULL, n, config, &list, err);
     if (rc == BT_OK) {
-        rc = draw(n, what, false, config, list, is_used, err);
+        rc = draw(n, what, false, config, list, is_used, &told, err);
     }
     bt_free(list);
+    bt_str_deinit(&told);
     return rc;
 }

@@ -455,7 +455,7 @@ static bt_status open_data(bt_data_stream *stream, const bt_data_config *config,
     }
     BT_TRY(data_sample_read(&stream->sample, stream->rows, &stream->schema, config,
                             &stream->slots[0], err));
-    for (size_t i = 0; i < stream->rows->n_parts; i++) {
+    for (size_t i = 0; i < (stream->rows->is_known ? 1 : stream->rows->n_parts); i++) {
         BT_TRY(check_first_row(stream, &stream->rows->parts[i], err));
     }
     return BT_OK;

@@ -13,7 +13,7 @@
 
 #include "bt/base/alloc.h"
 #include "bt/base/number.h"
-#include "data_table_rows.h"
+#include "data_table_index.h"
 
 bt_status table_put_place(const char *path, row_place place, const char *row, size_t at,
                           bt_error *err) {
@@ -356,8 +356,45 @@ static bt_status settle_labels(table_rows *rows, bt_error *err) {
     return rc;
 }
 
+static bt_status make_files(table_rows *rows, bt_error *err) {
+    const size_t n = rows->base.n_parts;
+    rows->files = bt_calloc_array(n, sizeof *rows->files);
+    if (rows->files == NULL) {
+        return BT_FAIL(err, BT_E_NOMEM, "out of memory for %zu files", n);
+    }
+    return data_open_files_init(&rows->open, n, err);
+}
+
+static bt_status read_through(table_rows *rows, const bt_data_config *config, bt_error *err) {
+    bt_str    facts = BT_STR_INIT; /* for the next start */
+    bt_status rc = BT_OK;
+    BT_CHECK(table_pass(rows, err));
+    BT_CHECK(table_index_note(rows, &facts, err));
+    BT_CHECK(settle_labels(rows, err));
+    BT_CHECK(table_split_rows(rows, config, err));
+    BT_CHECK(table_index_keep(rows, &facts, err));
+done:
+    bt_str_deinit(&facts);
+    return rc;
+}
+
+/* By an index where there is one, else by reading all files. */
+static bt_status find_rows(table_rows *rows, const bt_data_config *config, bt_error *err) {
+    bool is_restored = false;
+    BT_TRY(table_index_begin(rows, config, err));
+    BT_TRY(table_index_restore(rows, &is_restored, err));
+    if (is_restored) {
+        BT_TRY(settle_labels(rows, err));
+        BT_TRY(table_index_settle(rows, &is_restored, err));
+    }
+    return is_restored ? BT_OK : read_through(rows, config, err);
+}
+
 static void close_table(data_rows *base) {
     table_rows *const rows = (table_rows *)base;
+    data_index_deinit(&rows->index);
+    data_index_file_deinit(&rows->index_file);
+    bt_str_deinit(&rows->told);
     bt_fs_scratch_close(rows->unpacked);
     bt_free(rows->files);
     data_open_files_deinit(&rows->open);
@@ -399,9 +436,8 @@ bt_status data_table_open(const bt_data_config *config, const bt_data_schema *sc
     rows->labels.keeps_rows = config->held_out != BT_HELD_OUT_ALL;
     BT_CHECK(make_targets(rows, err));
     BT_CHECK(data_rows_expand(&rows->base, config, err));
-    BT_CHECK(table_pass(rows, err));
-    BT_CHECK(settle_labels(rows, err));
-    BT_CHECK(table_split_rows(rows, config, err));
+    BT_CHECK(make_files(rows, err));
+    BT_CHECK(find_rows(rows, config, err));
     *out = &rows->base;
     rows = NULL;
 done:

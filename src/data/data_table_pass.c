@@ -60,7 +60,7 @@ static bt_status check_row(table_rows *rows, const table_file *file, const char 
         const data_label_place place = {(size_t)(file - rows->files), begin.line, begin.column};
         BT_TRY(check_weight(rows, values, err));
         BT_TRY(data_census_add(&rows->census, &rows->encoder, values,
-                               rows->base.parts[place.part].path, begin.line, err));
+                               rows->base.parts[place.part].path, place.part, begin.line, err));
         return learn_label(rows, values, place, err);
     }
     if (damage.code == BT_E_FORMAT && rows->n_damaged < rows->max_damaged) {
@@ -148,7 +148,11 @@ static bt_status index_file(table_rows *rows, data_part *part, table_file *file,
     file->base = *base;
     BT_CHECK(
         table_source_scan(&rows->wish, part->path, &rows->unpacked, &file->source, &scan, err));
+    if (data_index_is_used(&rows->index)) {
+        bt_fs_stream_sum(scan.file);
+    }
     BT_CHECK(scan_file(rows, part, file, &scan, err));
+    file->has_crc = bt_fs_stream_crc(scan.file, &file->crc);
     file->n_bytes = file->source.is_unpacked ? file->source.end - file->source.begin
                                              : bt_fs_stream_offset(scan.file);
     *base += file->n_bytes;
@@ -160,11 +164,6 @@ done:
 bt_status table_pass(table_rows *rows, bt_error *err) {
     const size_t n = rows->base.n_parts;
     int64_t      base = 0;
-    rows->files = bt_calloc_array(n, sizeof *rows->files);
-    if (rows->files == NULL) {
-        return BT_FAIL(err, BT_E_NOMEM, "out of memory for %zu files", n);
-    }
-    BT_TRY(data_open_files_init(&rows->open, n, err));
     for (size_t i = 0; i < n; i++) {
         BT_TRY(index_file(rows, &rows->base.parts[i], &rows->files[i], &base, err));
     }
@@ -172,6 +171,45 @@ bt_status table_pass(table_rows *rows, bt_error *err) {
     if (rows->base.n_rows == 0) {
         return BT_FAIL(err, BT_E_FORMAT, "%s: no rows%s", rows->base.parts[0].path,
                        n > 1 ? ", nor in the other files of input_path" : "");
+    }
+    return BT_OK;
+}
+
+static bt_status sample_rows(table_rows *rows, table_file *file, table_scan *scan, bt_error *err) {
+    bool is_first = rows->wish.table != BT_TABLE_JSONL;
+    while (data_census_wants(&rows->census)) {
+        const char  *row = NULL;
+        size_t       n = 0;
+        size_t       at = 0;
+        bool         end = false;
+        bool         is_row = true;
+        bt_error     damage = BT_ERROR_INIT;
+        bt_text_span values[TABLE_MAX_KEYS];
+        BT_TRY(table_scan_next(scan, &row, &n, &end, err));
+        if (end) {
+            return BT_OK;
+        }
+        if (is_first) {
+            BT_TRY(read_header(rows, file, row, n, &is_row, &at, err));
+        }
+        is_first = false;
+        if (is_row && table_take_apart(rows, file, row, n, values, &at, &damage) == BT_OK) {
+            BT_TRY(data_census_sample(&rows->census, &rows->encoder, values, err));
+        }
+    }
+    return BT_OK;
+}
+
+bt_status table_sample(table_rows *rows, bt_error *err) {
+    for (size_t i = 0; i < rows->base.n_parts && data_census_wants(&rows->census); i++) {
+        const char *const path = rows->base.parts[i].path;
+        table_file *const file = &rows->files[i];
+        table_scan        scan = {0};
+        bt_status         rc =
+            table_source_scan(&rows->wish, path, &rows->unpacked, &file->source, &scan, err);
+        rc = rc == BT_OK ? sample_rows(rows, file, &scan, err) : rc;
+        table_scan_close(&scan);
+        BT_TRY(rc);
     }
     return BT_OK;
 }

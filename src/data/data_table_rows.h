@@ -6,6 +6,7 @@
 #define BT_DATA_TABLE_ROWS_H
 
 #include "data_census.h"
+#include "data_index.h"
 #include "data_places.h"
 #include "data_table.h"
 
@@ -15,6 +16,10 @@ typedef struct table_file {
     table_source source;
     size_t       n_columns;               /* that every row has; not of JSON */
     int32_t      columns[TABLE_MAX_KEYS]; /* of the wanted fields; -1: there is none */
+    /* Where an index is kept: its state before it was read, and what was read. */
+    bt_fs_stamp stamp;
+    bool        has_crc;
+    uint32_t    crc;
 } table_file;
 
 typedef struct table_rows {
@@ -36,6 +41,10 @@ typedef struct table_rows {
     bt_text_span          values[TABLE_MAX_KEYS]; /* of the row whose texts were asked for */
     int64_t               max_damaged;            /* skip_bad_records */
     int64_t               n_damaged;
+    data_index            index;
+    data_index_file       index_file; /* from which places and names are read; or none */
+    size_t                kept_at;    /* in its facts: what is said of the rows that are left */
+    bt_str                told;       /* of the rows that are held out */
 } table_rows;
 
 /* Where a row begins in its file, from 1. */
@@ -57,6 +66,8 @@ bt_status table_read_score(const table_rows *rows, size_t key, bt_text_span text
                            bt_error *err);
 /* Reads all files through: where each row begins, whether it can be parsed, what its label is. */
 bt_status table_pass(table_rows *rows, bt_error *err);
+/* The first rows only, as far as their tokens are counted. */
+bt_status table_sample(table_rows *rows, bt_error *err);
 /* Leaves only the rows that config.held_out wants. */
 bt_status table_split_rows(table_rows *rows, const bt_data_config *config, bt_error *err);
 

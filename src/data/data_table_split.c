@@ -68,7 +68,7 @@ static bt_status draw(table_rows *rows, const bt_data_config *config, bool *is_u
     const data_rows_ops *const own = rows->base.ops;
     BT_ASSERT(rows->labels.n_of_rows == 0 || rows->labels.n_of_rows == (size_t)rows->base.n_rows);
     rows->base.ops = &ops;
-    const bt_status rc = data_split_draw(&rows->base, config, is_used, err);
+    const bt_status rc = data_split_draw(&rows->base, config, is_used, &rows->told, err);
     rows->base.ops = own;
     return rc;
 }

@@ -77,6 +77,12 @@ bt_status bt_exec_swap_averages(bt_exec *exec, bt_error *err) {
     return exec->engine->swap_averages(exec, err);
 }
 
+bt_status bt_exec_round_weights(bt_exec *exec, bt_exec_rounded *out, bt_error *err) {
+    return exec->engine->round_weights != NULL
+               ? exec->engine->round_weights(exec, out, err)
+               : BT_FAIL(err, BT_E_UNSUPPORTED, "devices do not compute in 8 bits");
+}
+
 bt_loss_scale bt_exec_get_loss_scale(const bt_exec *exec) {
     return exec->engine->get_loss_scale(exec);
 }

@@ -32,6 +32,8 @@ typedef BT_MUST_USE bt_status exec_evaluate_window_fn(bt_exec *exec, const exec_
                                                       bt_error *err);
 typedef BT_MUST_USE bt_status exec_encode_fn(bt_exec *exec, const bt_batch *batch, int64_t layer,
                                              float *hidden, float *pooled, bt_error *err);
+typedef BT_MUST_USE bt_status exec_round_weights_fn(bt_exec *exec, bt_exec_rounded *out,
+                                                    bt_error *err);
 typedef BT_MUST_USE bt_status exec_state_fn(bt_exec *exec, bt_error *err);
 typedef bt_exec_memory        exec_plan_memory_fn(bt_exec *exec, int64_t n_seqs, int64_t length);
 typedef BT_MUST_USE bt_status exec_measure_memory_fn(bt_exec *exec, bt_exec_memory *plan,
@@ -58,6 +60,7 @@ typedef struct exec_engine {
     size_t (*memory_bytes)(const bt_exec *exec);
     bt_status (*measure_peaks)(bt_exec *exec, bt_exec_peak peaks[BT_EXEC_MAX_PEAKS], size_t *n,
                                bt_error *no_blas, bt_error *err);
+    exec_round_weights_fn      *round_weights; /* NULL: devices compute in floats only */
     exec_plan_memory_fn        *plan_memory;
     exec_measure_memory_fn     *measure_memory;     /* NULL: the plan is all there is */
     exec_measure_evaluation_fn *measure_evaluation; /* NULL: it is refused when it comes */

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "bt/base/alloc.h"
+#include "bt/base/crc32c.h"
 #include "bt/base/stop.h"
 #include "fs_internal.h"
 #include "remote.h"
@@ -28,6 +29,9 @@ struct bt_fs_stream {
     size_t               begin; /* what is left in the buffer: [begin, end) */
     size_t               end;
     bt_str               line;
+    bool                 is_summed;
+    uint32_t             crc; /* of the first n_summed bytes */
+    int64_t              n_summed;
 };
 
 static void close_source(int fd, block_file *remote) {
@@ -113,6 +117,23 @@ const char *bt_fs_stream_path(const bt_fs_stream *stream) {
     return stream->path;
 }
 
+void bt_fs_stream_sum(bt_fs_stream *stream) {
+    stream->is_summed = true;
+}
+
+bool bt_fs_stream_crc(const bt_fs_stream *stream, uint32_t *crc) {
+    *crc = stream->crc;
+    return stream->is_summed && stream->n_summed == bt_fs_stream_size(stream);
+}
+
+/* The buffer is empty: the bytes are those at stream->offset. */
+static void sum_bytes(bt_fs_stream *stream, const uint8_t *bytes, size_t n) {
+    if (stream->is_summed && stream->n_summed == stream->offset) {
+        stream->crc = bt_crc32c(stream->crc, bytes, n);
+        stream->n_summed += (int64_t)n;
+    }
+}
+
 /* What comes next, at most a buffer full. */
 static bt_status read_next(bt_fs_stream *stream, uint8_t *dst, size_t *n, bt_error *err) {
     BT_TRY(bt_stop_check_now(err));
@@ -143,6 +164,7 @@ static bt_status read_next(bt_fs_stream *stream, uint8_t *dst, size_t *n, bt_err
 static bt_status fill(bt_fs_stream *stream, bool *any, bt_error *err) {
     size_t n = 0;
     BT_TRY(read_next(stream, stream->buffer, &n, err));
+    sum_bytes(stream, stream->buffer, n);
     stream->begin = 0;
     stream->end = n;
     *any = n > 0;
@@ -165,6 +187,7 @@ bt_status bt_fs_stream_read(bt_fs_stream *stream, void *dst, size_t n_bytes, siz
         if (n_bytes - done >= STREAM_BUFFER_BYTES) { /* large: straight to the caller */
             size_t n = 0;
             BT_TRY(read_next(stream, (uint8_t *)dst + done, &n, err));
+            sum_bytes(stream, (const uint8_t *)dst + done, n);
             if (n == 0) {
                 break;
             }

@@ -6,6 +6,7 @@
 #define BT_KERN_INTERNAL_H
 
 #include "bt/kern.h"
+#include "bt/kern/int8.h"
 
 #if defined(__clang__)
 #define UNROLL _Pragma("clang loop unroll(full)")
@@ -22,9 +23,17 @@ void kern_override_bf16(bt_kern *kern);
 void kern_override_amx(bt_kern *kern);
 void kern_override_neon(bt_kern *kern);
 void kern_override_amx_model(bt_kern *kern); /* of tests: kern_amx_tiles.h */
+void kern_override_bfmmla(bt_kern *kern);
 /* Asks the operating system for AMX's tiles, for this process and the threads that it will start.
  */
 bool kern_request_amx(void);
+
+/* Has this machine AVX512_VNNI, as well as all of avx512? */
+bool kern_has_vnni(void);
+
+/* kern_int8_*.c: variants of kern_int8.c */
+extern const bt_kern_int8 kern_int8_avx2;
+extern const bt_kern_int8 kern_int8_vnni;
 
 /* kern_ref_product.c */
 extern const bt_kern_product bt_kern_product_bf16__ref;

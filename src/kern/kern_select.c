@@ -18,6 +18,7 @@ enum {
     XCR0_AVX512 = 0xE6,
     XCR0_TILES = 0x60000,
     AVX512_BF16_BIT = 1 << 5,     /* cpuid 7, 1: eax */
+    AVX512_VNNI_BIT = 1 << 11,    /* cpuid 7, 0: ecx */
     AMX_BITS = 1 << 22 | 1 << 24, /* cpuid 7, 0: edx: BF16, TILE */
 };
 
@@ -50,6 +51,12 @@ static bool has_bf16(void) {
     return __get_cpuid_count(7, 1, &a, &b, &c, &d) != 0 && (a & AVX512_BF16_BIT) != 0;
 }
 
+bool kern_has_vnni(void) {
+    uint32_t a = 0, b = 0, c = 0, d = 0;
+    return has_avx512() && __get_cpuid_count(7, 0, &a, &b, &c, &d) != 0 &&
+           (c & AVX512_VNNI_BIT) != 0;
+}
+
 static bool has_amx(void) {
     uint32_t a = 0, b = 0, c = 0, d = 0;
     return has_bf16() && __get_cpuid_count(7, 0, &a, &b, &c, &d) != 0 &&
@@ -65,6 +72,11 @@ static bool has_amx(void) {
 static bool has_neon(void) {
     enum { ADVANCED_SIMD = 1 << 1 }; /* of AT_HWCAP */
     return (getauxval(AT_HWCAP) & ADVANCED_SIMD) != 0;
+}
+
+static bool has_bfmmla(void) {
+    enum { BF16 = 1 << 14 }; /* of AT_HWCAP2 */
+    return (getauxval(AT_HWCAP2) & BF16) != 0;
 }
 #define X86(entry) NULL
 #define ARM(entry) entry
@@ -106,6 +118,7 @@ typedef struct bf16_row {
 static const bf16_row bf16_rows[] = {
     {"avx512", X86(has_bf16), X86(kern_override_bf16)},
     {"avx512", X86(has_amx), X86(kern_override_amx)},
+    {"neon", ARM(has_bfmmla), ARM(kern_override_bfmmla)},
 };
 
 static const bt_kern ref_table = {

@@ -17,10 +17,11 @@
 #include "bt/base/alloc.h"
 #include "bt/base/log.h"
 #include "bt/fs.h"
+#include "rounding.h"
 
 bool best_is_on(const train_run *run) {
     return run->config.best_subdir[0] != '\0' && run->config.best_metric[0] != '\0' &&
-           run->validation_data != NULL;
+           run->validation_data != NULL && !rounding_is_on(run);
 }
 
 bt_status best_load(train_run *run, bt_error *err) {

@@ -182,6 +182,32 @@ static bt_status check_loss_scale(const bt_conf_check *c) {
                      scale);
 }
 
+#define DTYPE "runtime.mixed_precision_dtype"
+
+/* Weights in 8 bits are for a pass that nothing comes after. */
+static bt_status check_precision(const bt_conf_check *c) {
+    static const char path[] = "runtime.precision";
+    if (bt_conf_peek_is_empty(c->conf, path)) {
+        return BT_OK;
+    }
+    if (c->mode == BT_CONF_MODE_EXPORT) {
+        return bt_conf_check_fail(c, path, NULL,
+                                  "--mode=export writes what --export_precision says: leave this "
+                                  "out");
+    }
+    if (c->mode != BT_CONF_MODE_EVAL && c->mode != BT_CONF_MODE_PREDICT) {
+        return bt_conf_check_fail(c, path, NULL,
+                                  "mode '%s' is none that computes in 8 bits: eval and predict do "
+                                  "(what training multiplies in, " DTYPE " says): leave this out",
+                                  bt_conf_mode_name(c->mode));
+    }
+    return bt_str_equal(bt_conf_peek_str(c->conf, DTYPE), "float16")
+               ? bt_conf_check_fail(c, path, DTYPE,
+                                    "beside 8 bits the rest is computed in float32 or bfloat16, "
+                                    "not in float16: set " DTYPE " to null")
+               : BT_OK;
+}
+
 static bt_status check_training(const bt_conf_check *c) {
     BT_TRY(check_steps(c));
     return check_early_stopping(c);
@@ -207,6 +233,7 @@ bt_status bt_train_check_conf(const bt_conf *conf, bt_conf_mode mode, bt_conf_er
     BT_TRY(check_intervals(&c));
     BT_TRY(subfolder_check(&c));
     BT_TRY(check_loss_scale(&c));
+    BT_TRY(check_precision(&c));
     BT_TRY(check_endless_evaluation(&c));
     BT_TRY(check_best_metric(&c));
     BT_TRY(bt_conf_mode_trains(mode) ? check_training(&c) : BT_OK);

@@ -10,7 +10,7 @@
 #include "bt/base/stop.h"
 #include "bt/base/time.h"
 #include "decision.h"
-#include "run.h"
+#include "rounding.h"
 
 /* What one pass over the validation data sums up. */
 typedef struct pass_sums {
@@ -143,6 +143,7 @@ static bt_status record_evaluation(train_run *run, const pass_sums *sums, double
      */
     BT_TRY(saver_join(run->saver, &run->saved, err));
     BT_TRY(collect_values(run, sums, seconds, &values, err));
+    rounding_add(run, &values);
     if (best_is_on(run)) {
         if (run_writes(run)) {
             BT_TRY(best_update(run, &values, err));
@@ -206,7 +207,20 @@ bt_status evaluate_values(train_run *run, bt_train_values *values, bt_error *err
     return collect_values(run, &sums, 0, values, err);
 }
 
+/* Weights that were rounded are not swapped back: nothing goes on with them. */
+static bt_status with_rounded(train_run *run, bt_status (*pass)(train_run *, bt_error *),
+                              bt_error  *err) {
+    if (bt_optim_has_average(run->optim)) {
+        BT_TRY(bt_exec_swap_averages(run->exec, err));
+    }
+    BT_TRY(rounding_begin(run, err));
+    return pass(run, err);
+}
+
 bt_status with_averages(train_run *run, bt_status (*pass)(train_run *, bt_error *), bt_error *err) {
+    if (rounding_is_on(run)) {
+        return with_rounded(run, pass, err);
+    }
     if (!bt_optim_has_average(run->optim)) {
         return pass(run, err);
     }

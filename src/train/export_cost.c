@@ -30,12 +30,17 @@ done:
     return rc;
 }
 
+void export_cost_say(const char *metric, double exact, const char *as_it_was, double rounded,
+                     const char *precision) {
+    bt_log(BT_LOG_INFO, "%s on the validation data: %.6g in %s, %.6g in %s (%+.3g)", metric, exact,
+           as_it_was, rounded, precision, rounded - exact);
+}
+
 static void tell(bt_export_precision precision, const export_costs *costs) {
     const char *const name = bt_export_precision_name(precision);
     for (size_t i = 0; i < costs->n; i++) {
         const bt_export_cost *const c = &costs->list[i];
-        bt_log(BT_LOG_INFO, "%s on the validation data: %.6g in float32, %.6g in %s (%+.3g)",
-               c->name, c->exact, c->rounded, name, c->rounded - c->exact);
+        export_cost_say(c->name, c->exact, "float32", c->rounded, name);
     }
 }
 

@@ -4,7 +4,7 @@
  * without data, and stays open while it is asked. */
 #include "bt/base/stop.h"
 #include "decision.h"
-#include "run.h"
+#include "rounding.h"
 
 struct bt_train_filter {
     train_run *run;
@@ -51,6 +51,9 @@ const bt_task_plan *bt_train_filter_plan(const bt_train_filter *filter) {
 bt_status bt_train_filter_logits(bt_train_filter *filter, const bt_batch *batch,
                                  const float **logits, bt_error *err) {
     bt_step_result result = {0};
+    if (rounding_is_on(filter->run) && !filter->run->is_rounded) {
+        BT_TRY(rounding_of_rows(filter->run, batch, err));
+    }
     BT_TRY(bt_exec_evaluate(filter->run->exec, batch, &result, err));
     *logits = result.logits;
     return BT_OK;

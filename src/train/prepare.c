@@ -159,6 +159,8 @@ static bt_status open_prediction_data(train_run *run, bt_error *err) {
 
 static bt_status open_data(train_run *run, bt_error *err) {
     const bt_conf_mode mode = run->args->mode;
+    run->config.train_data.index_is_fixed = run_is_dry(run) || !run_writes(run);
+    run->config.validation_data.index_is_fixed = run->config.train_data.index_is_fixed;
     if (mode == BT_CONF_MODE_PREDICT) {
         return open_prediction_data(run, err);
     }

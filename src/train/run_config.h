@@ -39,6 +39,7 @@ typedef struct run_config {
     const char     *blas_library;    /* "": one of the usual ones */
     const char     *gradient_wire;   /* "float32", "bfloat16": how processes exchange gradients */
     const char     *mixed_precision; /* "", "float32", "bfloat16", "float16" */
+    const char     *precision;       /* of evaluations and predictions: "int8"; "": as above */
     double          loss_scale;      /* of float16; 0: dynamic */
     const char     *attention;
     bool            recompute;

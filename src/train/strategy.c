@@ -158,6 +158,15 @@ static bt_status check_attention(const asked *c) {
                              "set it to auto");
 }
 
+static bt_status check_precision(const asked *c) {
+    static const char path[] = RUNTIME ".precision";
+    return !is_on_devices(c) || bt_conf_peek_is_empty(c->conf, path)
+               ? BT_OK
+               : refuse_text(c, path, bt_conf_peek_str(c->conf, path),
+                             "devices compute in what runtime.mixed_precision_dtype says: leave it "
+                             "out, or evaluate and predict on the processors");
+}
+
 static bt_status check_freeze(const asked *c) {
     static const char path[] = "task.model.freeze";
     bt_conf_str_list  words = {0};
@@ -233,6 +242,7 @@ bt_status strategy_check(const bt_conf_check *check) {
     BT_TRY(check_plugin(&c));
     BT_TRY(check_alg(&c));
     BT_TRY(check_attention(&c));
+    BT_TRY(check_precision(&c));
     BT_TRY(check_freeze(&c));
     BT_TRY(check_deterministic(&c));
     return check_workers(&c);

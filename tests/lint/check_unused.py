@@ -24,7 +24,7 @@ TESTS_ONLY = {
     "bt_crc32c_has_instruction": "asked whether that instruction was compared",
     "bt_crc32c_table": "the portable twin that the processor's instruction is compared with",
     "bt_kern_gemm__ref": "the portable twin that the BLAS is compared with",
-    "bt_kern_has": "which variants this machine can compare",
+    "bt_kern_int8_variant": "which variants this machine can compare",
     "bt_kern_bf16_variant": "which variants this machine can compare",
     "bt_kern_tiles16_variant": "which variants this machine can compare",
     "kern_override_amx_model": "AMX's kernels built again, with a model of its instructions",

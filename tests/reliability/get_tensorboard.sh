@@ -3,9 +3,11 @@
 # Installs TensorBoard (from PyPI) into a virtual environment in BUILD/tensorboard and prints its
 # Python. Does nothing when it is there; two tests that ask at once wait for each other.
 # usage: get_tensorboard.sh BUILD
+# BT_PYPI_DIR: a folder instead of BUILD, for several builds.
 # Exit 4: no network, or no venv.
 set -euo pipefail
-folder=${1:?usage: get_tensorboard.sh BUILD}/tensorboard
+folder=${BT_PYPI_DIR:-${1:?usage: get_tensorboard.sh BUILD}}/tensorboard
+mkdir -p "${folder%/*}"
 exec 9>"$folder.lock"
 flock 9
 if [ ! -x "$folder/done/bin/python" ]; then

@@ -2,10 +2,12 @@
 # SPDX-License-Identifier: Apache-2.0
 # Installs packages from PyPI into BUILD/NAME, a folder for PYTHONPATH, and prints that folder. Does
 # nothing when it is there. usage: get_pypi.sh BUILD NAME PACKAGE...
+# BT_PYPI_DIR: a folder instead of BUILD, for several builds.
 # Exit 4: no network, or no pip.
 set -euo pipefail
-folder=${1:?usage: get_pypi.sh BUILD NAME PACKAGE...}/${2:?}
+folder=${BT_PYPI_DIR:-${1:?usage: get_pypi.sh BUILD NAME PACKAGE...}}/${2:?}
 shift 2
+mkdir -p "${folder%/*}"
 if [ ! -d "$folder" ]; then
     rm -rf "$folder.new"
     # an entry of its own, beside nothing of the system's: also where pip may not touch that

@@ -7,7 +7,7 @@
 
 #include "bt/base/alloc.h"
 #include "bt/base/fp.h"
-#include "exec_cpu_internal.h"
+#include "exec_cpu_int8.h"
 
 enum { COPY_CHUNK = 1 << 20 };
 
@@ -103,6 +103,7 @@ static void cpu_destroy(bt_exec *base) {
     exec_parts_deinit(&exec->parts);
     exec_ranks_deinit(&exec->ranks);
     exec_lanes_free(exec->lanes);
+    exec_int8_free(exec->int8);
     bt_free(exec->nn.partials);
     bt_free(exec->nn.thread_scratch);
     bt_free(exec->nn.panels);
@@ -183,7 +184,8 @@ static size_t cpu_memory_bytes(const bt_exec *base) {
         n_trained += exec->base.slots[i] != NULL;
     }
     return (size_t)flat_bytes(exec, exec->base.param != NULL, exec->base.average != NULL,
-                              n_trained) +
+                              n_trained) -
+           exec->released_bytes + exec_int8_bytes(exec->int8) +
            (size_t)exec->acts.n_floats * sizeof(float) + exec->scratch_bytes +
            exec_lanes_bytes(exec->lanes) + (size_t)exec->parts.n_logits * sizeof(float) +
            (size_t)exec->parts.n_offsets * sizeof(int64_t) +
@@ -213,6 +215,7 @@ static const exec_engine cpu_engine = {
     .reserve_memory = exec_cpu_reserve_memory,
     .memory_bytes = cpu_memory_bytes,
     .measure_peaks = exec_cpu_measure_peaks,
+    .round_weights = exec_cpu_round_weights,
     .plan_memory = exec_cpu_plan_memory,
     .describe = cpu_describe,
 };

@@ -3,7 +3,7 @@
  * The encoder's forward pass (docs/model_garden/numerics.md section 1), both orders of norm. */
 #include <string.h>
 
-#include "exec_cpu_internal.h"
+#include "exec_cpu_int8.h"
 
 bt_activation exec_act(const exec_cpu *exec) {
     return exec->model->encoder.hidden_activation;
@@ -382,6 +382,9 @@ const float *exec_encoder_forward(exec_cpu *exec, const exec_pass *pass) {
         acts->first_offsets[b] = b;
     }
     acts->first_offsets[batch->n_seqs] = batch->n_seqs;
+    if (exec->int8 != NULL) {
+        return exec_int8_encoder_forward(exec, pass);
+    }
     embedding_forward(exec, pass);
     for (int64_t layer = 0; layer < pass->n_layers; layer++) {
         layer_forward(exec, pass, layer);

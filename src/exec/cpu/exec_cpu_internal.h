@@ -147,6 +147,8 @@ typedef enum exec_grad_kind {
 } exec_grad_kind;
 
 typedef struct exec_lanes exec_lanes;
+/* The dense layers in 8 bits (exec_cpu_int8.c). */
+typedef struct exec_int8 exec_int8;
 
 typedef struct exec_cpu {
     bt_exec         base;
@@ -171,8 +173,10 @@ typedef struct exec_cpu {
     exec_share      share; /* of the batch of this step */
     exec_ranks      ranks;
     exec_scale      scale;
-    exec_lanes     *lanes; /* owned; NULL before the first evaluation of many tokens */
-    const bt_batch *begun; /* the step that was made and not ended; NULL: none */
+    exec_lanes     *lanes;          /* owned; NULL before the first evaluation of many tokens */
+    exec_int8      *int8;           /* owned; NULL: the weights are floats */
+    size_t          released_bytes; /* of base.param, which took the place of these */
+    const bt_batch *begun;          /* the step that was made and not ended; NULL: none */
     bt_step_result  begun_result;
     char            description[EXEC_DESCRIPTION_BYTES];
 } exec_cpu;
@@ -208,6 +212,7 @@ exec_encode_fn      exec_cpu_encode;
 exec_evaluate_fn        exec_cpu_evaluate;
 exec_window_tokens_fn   exec_cpu_window_tokens;
 exec_evaluate_window_fn exec_cpu_evaluate_window;
+exec_round_weights_fn   exec_cpu_round_weights; /* exec_cpu_int8.c */
 /* exec_cpu_scale.c */
 bt_loss_scale exec_cpu_get_loss_scale(const bt_exec *exec);
 void          exec_cpu_set_loss_scale(bt_exec *exec, bt_loss_scale scale);

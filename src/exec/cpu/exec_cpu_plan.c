@@ -10,7 +10,7 @@
 
 #include "bt/base/alloc.h"
 #include "bt/base/size.h"
-#include "exec_cpu_internal.h"
+#include "exec_cpu_int8.h"
 
 static int64_t largest(int64_t a, int64_t b) {
     return a > b ? a : b;
@@ -225,6 +225,13 @@ typedef struct scratch_size {
     size_t  panel_bytes, all_bytes;
 } scratch_size;
 
+/* Products in 8 bits and in floats come one after the other. */
+static size_t panel_bytes(const exec_cpu *exec) {
+    const size_t of_floats = bt_nn_product_scratch_bytes(exec->nn.product);
+    const size_t of_bytes = exec_int8_scratch_bytes(exec->int8, exec->model);
+    return of_floats > of_bytes ? of_floats : of_bytes;
+}
+
 static scratch_size scratch_for(const exec_cpu *exec, int64_t rows, int64_t seqs, int64_t length) {
     const bt_encoder_config *const e = &exec->model->encoder;
     const int64_t                  D = e->hidden_size / e->num_attention_heads;
@@ -233,7 +240,7 @@ static scratch_size scratch_for(const exec_cpu *exec, int64_t rows, int64_t seqs
     cols = largest(cols, exec->model->head.num_classes);
     scratch_size s = {.n_partials = bt_nn_partials_size(rows, cols),
                       .n_thread = bt_nn_thread_scratch_size(exec->is_16 ? 0 : length, D, cols),
-                      .panel_bytes = bt_nn_product_scratch_bytes(exec->nn.product)};
+                      .panel_bytes = panel_bytes(exec)};
     if (exec->is_16) {
         s.n_partials =
             largest(s.n_partials, largest(bt_nn_dense16_partials_size(exec->nn.product, rows, cols),
@@ -320,6 +327,14 @@ static bt_status grow_block(exec_cpu *exec, const exec_shape *shape, int64_t n_f
     return BT_OK;
 }
 
+/* What a pass needs may change with the engine, too: when its weights are rounded to 8 bits. */
+static bool has_scratch(const exec_cpu *exec, int64_t rows, const exec_shape *shape) {
+    const bt_nn *const nn = &exec->nn;
+    const scratch_size s = scratch_for(exec, rows, shape->n_seqs, shape->max_length);
+    return exec->acts.scratch_rows > 0 && s.n_partials <= nn->n_partials &&
+           s.n_thread <= nn->n_thread_scratch && s.panel_bytes <= nn->panel_bytes;
+}
+
 bt_status exec_plan(exec_cpu *exec, const exec_shape *shape, const exec_shape *reserve,
                     bt_error *err) {
     exec_acts *const acts = &exec->acts;
@@ -328,8 +343,7 @@ bt_status exec_plan(exec_cpu *exec, const exec_shape *shape, const exec_shape *r
         BT_TRY(grow_block(exec, shape, n_floats, count_floats(exec, reserve), err));
     }
     const int64_t rows = largest(shape->n_tokens, shape->n_seqs);
-    if (rows > acts->scratch_rows || shape->n_seqs > acts->scratch_seqs ||
-        shape->max_length > acts->scratch_length) {
+    if (!has_scratch(exec, rows, shape)) {
         const int64_t most_rows = largest(reserve->n_tokens, reserve->n_seqs);
         BT_TRY(plan_scratch(
             exec, largest(acts->scratch_rows, largest(rows, most_rows)),

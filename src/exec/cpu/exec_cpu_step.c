@@ -40,6 +40,9 @@ static bt_status prepare(exec_cpu *exec, const bt_batch *batch, bool all_rows, b
 
 static bt_status prepare_training(exec_cpu *exec, const bt_batch *batch, bt_error *err) {
     exec_shape shape = {.for_training = true};
+    if (exec->int8 != NULL) {
+        return BT_FAIL(err, BT_E_INTERNAL, "weights in 8 bits cannot be trained");
+    }
     BT_TRY(exec_need_gradients(exec, err));
     BT_TRY(exec_check_batch(exec->model, batch, &shape.max_length, err));
     exec->share = exec_ranks_share(exec, batch);

@@ -33,13 +33,15 @@ static void count_folds(int64_t n, int64_t n_folds, int64_t used[MAX_ROWS],
         bool           only[MAX_ROWS];
         bool           without[MAX_ROWS];
         bt_error       err = BT_ERROR_INIT;
+        bt_str         told = BT_STR_INIT;
         bt_data_config config = {.held_out = BT_HELD_OUT_ONLY,
                                  .held_out_share = 1.0 / (double)n_folds,
                                  .held_out_fold = fold,
                                  .held_out_seed = 7};
-        assert_int_equal(data_split_draw(&rows, &config, only, &err), BT_OK);
+        assert_int_equal(data_split_draw(&rows, &config, only, &told, &err), BT_OK);
         config.held_out = BT_HELD_OUT_WITHOUT;
-        assert_int_equal(data_split_draw(&rows, &config, without, &err), BT_OK);
+        assert_int_equal(data_split_draw(&rows, &config, without, &told, &err), BT_OK);
+        bt_str_deinit(&told);
         for (int64_t i = 0; i < n; i++) {
             assert_true(only[i] != without[i]);
             used[i] += only[i] ? 1 : 0;

@@ -1,0 +1,136 @@
+# SPDX-License-Identifier: Apache-2.0
+"""runtime.precision=int8: an evaluation tells and records the metrics in float32 and in 8 bits, a prediction how far the
+first rows' results move, for each task; the numbers are near float32's and the same for any number of threads; and
+where nothing is computed in 8 bits it is refused."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), '../reliability/support'))
+import jobs  # noqa: E402
+from jobs import e2e  # noqa: E402
+
+INT8 = 'runtime.precision=int8'
+METRIC = {'sentence': 'cls_accuracy', 'squad': 'final_f1', 'tagging': 'f1', 'pairs': 'validation_loss'}
+MEANT = {'sentence': 'a probability', 'squad': 'a score', 'tagging': 'a probability', 'pairs': 'the cosine'}
+COST = r'^bert-train: %s on the validation data: (\S+) in %s, (\S+) in int8 \((\S+)\)$'
+
+
+def setUpModule():
+    """One run of each task, which the tests only read."""
+    Int8.models = e2e.tempfile.mkdtemp(prefix='bt-int8-')
+    jobs.make(Int8.models)
+    for task in jobs.TASKS:
+        trained = e2e.run(jobs.args(task, task, 'trainer.train_steps=20', 'train'), cwd=Int8.models)
+        assert trained.code == 0, str(trained)
+
+
+def tearDownModule():
+    e2e.shutil.rmtree(Int8.models)
+
+
+class Int8(e2e.Case):
+    models = ''
+
+    def start(self, task, mode, override=INT8, code=0, more=()):
+        done = e2e.run(jobs.args(task, task, override, mode, more), cwd=self.models)
+        self.assertEqual(done.code, code, str(done))
+        return done
+
+    def cost(self, told, metric, exact='float32'):
+        found = re.findall(COST % (re.escape(metric), exact), told.stderr, re.M)
+        self.assertEqual(len(found), 1, told.stderr)
+        return [float(x) for x in found[0]]
+
+    def evaluated(self, task):
+        records = e2e.read_jsonl(os.path.join(self.models, task))
+        return [record for record in records if record['kind'] == 'validation'][-1]
+
+    def test_evaluations_tell_both(self):
+        for task in jobs.TASKS:
+            self.start(task, 'eval', '')
+            exact = self.evaluated(task)
+            told = self.start(task, 'eval', more=['--result_json=result.json'])
+            record = self.evaluated(task)
+            self.assertIn(': the encoder\'s weights take ', told.stderr)
+            for name in (METRIC[task], 'validation_loss'):
+                if name not in exact:
+                    continue
+                float32, int8, lost = self.cost(told, name)
+                self.assertEqual(record['float32/' + name], exact[name], task)
+                self.assertAlmostEqual(float32, exact[name], delta=1e-5 * abs(exact[name]))
+                self.assertAlmostEqual(int8, record[name], delta=1e-5 * abs(record[name]) + 1e-9)
+                self.assertAlmostEqual(int8 - float32, lost, delta=1e-3 * (1 + abs(float32)))
+            with open(os.path.join(self.models, 'result.json'), encoding='utf-8') as result:
+                self.assertIn('float32/' + METRIC[task], result.read())
+            if 'validation_loss' in exact:
+                self.assertNotEqual(record['validation_loss'], exact['validation_loss'])
+                self.assertAlmostEqual(record['validation_loss'], exact['validation_loss'], delta=0.05)
+            self.assertFalse(any('best' in name for name in record), 'it decides no best checkpoint')
+
+    def test_beside_bfloat16(self):
+        told = self.start('sentence', 'eval', INT8 + ',runtime.mixed_precision_dtype=bfloat16')
+        self.cost(told, 'cls_accuracy', 'bfloat16')
+
+    def predictions(self, task, override):
+        name = {'squad': 'answers', 'pairs': 'vectors.npy'}.get(task, 'out.jsonl')
+        path = self.path(name)
+        told = self.start(task, 'predict', override, more=['--output_path=' + path])
+        path = os.path.join(path, 'nbest_predictions.json') if task == 'squad' else path
+        with open(path, 'rb') as source:
+            return source.read(), told.stderr
+
+    def test_predictions_of_each_task(self):
+        for task in jobs.TASKS:
+            exact, told = self.predictions(task, '')
+            self.assertNotIn('int8', told)
+            one, told = self.predictions(task, INT8)
+            self.assertRegex(told, 'int8 beside float32, on the first [0-9]+ rows: the largest difference of %s'
+                             % MEANT[task])
+            self.assertNotEqual(one, exact)
+            three, told = self.predictions(task, INT8 + ',runtime.threads=3')
+            self.assertEqual(one, three, task)
+
+    def test_instruction_sets_agree(self):
+        """The products have the same bits, what is between them is rounded otherwise."""
+        rows = []
+        for isa in e2e.instruction_sets():
+            text, _told = self.predictions('sentence', INT8 + ',runtime.isa=' + isa)
+            rows.append([list(json.loads(line)['probabilities'].values()) for line in text.splitlines()])
+        for other in rows[1:]:
+            for a, b in zip(rows[0], other):
+                self.assertAlmostEqual(a[0], b[0], delta=1e-3)
+
+    def test_a_filter_tells_with_its_first_rows(self):
+        lines = ''.join('das bin\n' for _ in range(5)).encode()
+        asked = [e2e.program(), 'predict', '--model_dir=sentence', '--batch_size=2', '--top_k=0']
+        told = subprocess.run(asked + ['--params_override=' + INT8], cwd=self.models, input=lines, check=True,
+                              capture_output=True, timeout=e2e.TIMEOUT)
+        self.assertEqual(told.stdout.count(b'\n'), 5)
+        self.assertEqual(told.stderr.count(b'int8 beside float32, on the first 2 rows'), 1, told.stderr)
+        plain = subprocess.run(asked, cwd=self.models, input=lines, check=True, capture_output=True,
+                               timeout=e2e.TIMEOUT)
+        self.assertNotEqual(plain.stdout, told.stdout)
+        self.assertEqual(len(set(told.stdout.splitlines())), 1)
+
+    def test_refusals(self):
+        rows = [('train', '', r"mode 'train' is none that computes in 8 bits: eval and predict do"),
+                ('continuous_eval', '', r"mode 'continuous_eval' is none"),
+                ('predict', ',runtime.mixed_precision_dtype=float16', 'not in float16'),
+                ('eval', ',runtime.num_gpus=1', 'devices compute in what runtime.mixed_precision_dtype says'),
+                ('eval', '4', "'int84'")]
+        for mode, more, why in rows:
+            told = self.start('sentence', mode, INT8 + more, code=2, more=['--dry_run'])
+            self.assertRegex(told.stderr, why)
+            self.assertIn('runtime.precision', told.stderr)
+        told = e2e.run(['--mode=export', '--model_dir=sentence', '--export_format=hf', '--params_override=' + INT8,
+                        '--output_path=' + self.path('hf')], cwd=self.models)
+        self.assertEqual(told.code, 2, str(told))
+        self.assertIn('--export_precision', told.stderr)
+
+
+if __name__ == '__main__':
+    e2e.main()
