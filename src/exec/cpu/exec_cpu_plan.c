@@ -47,22 +47,30 @@ static int64_t *cut_i64(cutter *c, int64_t n) {
     return (int64_t *)(void *)cut(c, 2, n);
 }
 
-/* What a layer with R rows of queries leaves behind as its output. */
-static void cut_output(cutter *c, const bt_model *model, int64_t R, exec_layer *l) {
-    l->sum_2 = cut(c, R, model->encoder.hidden_size);
-    l->mean_2 = cut(c, R, 1);
-    l->rstd_2 = cut(c, R, 1);
+/* Do bits of dropout stay from the forward for the backward? */
+static bool keeps_dropout(const exec_cpu *exec, const exec_shape *shape) {
+    return exec->is_16 && shape->for_training;
 }
 
-/* Bits of dropout. */
+/* What a layer with R rows of queries leaves behind as its output, and what recomputation does not
+ * make again. */
+static void cut_output(cutter *c, const exec_cpu *exec, const exec_shape *shape, int64_t R,
+                       exec_layer *l) {
+    const int64_t H = exec->model->encoder.hidden_size;
+    l->sum_2 = cut(c, R, H);
+    l->mean_2 = cut(c, R, 1);
+    l->rstd_2 = cut(c, R, 1);
+    l->kept_2 = keeps_dropout(exec, shape) ? cut_16(c, R, bt_nn_kept_step(H)) : NULL;
+}
+
+/* Bits of dropout that belong to the attention. */
 static void cut_kept(cutter *c, const exec_cpu *exec, const exec_shape *shape, int64_t R,
                      exec_layer *l) {
     const bt_encoder_config *const e = &exec->model->encoder;
-    const bool                     keeps = exec->is_16 && shape->for_training;
+    const bool                     keeps = keeps_dropout(exec, shape);
     const int64_t                  step = bt_nn_kept_step(shape->max_length);
     l->kept = keeps ? cut_16(c, R, e->num_attention_heads * step) : NULL;
     l->kept_1 = keeps ? cut_16(c, R, bt_nn_kept_step(e->hidden_size)) : NULL;
-    l->kept_2 = keeps ? cut_16(c, R, bt_nn_kept_step(e->hidden_size)) : NULL;
 }
 
 static void cut_layer(cutter *c, const exec_cpu *exec, const exec_shape *shape, int64_t R,
@@ -84,7 +92,7 @@ static void cut_layer(cutter *c, const exec_cpu *exec, const exec_shape *shape, 
     l->rstd_1 = cut(c, normed_rows, 1);
     l->pre_act = cut_array(c, is_16, has_pre_act ? R : 0, e->intermediate_size);
     cut_kept(c, exec, shape, R, l);
-    cut_output(c, exec->model, R, l);
+    cut_output(c, exec, shape, R, l);
 }
 
 /* Without training a layer's output is all that the next one needs, and it takes it from
@@ -106,7 +114,7 @@ static void cut_layers(cutter *c, const exec_cpu *exec, const exec_shape *shape,
         }
         layers[l] = layers[0];
         if (shape->for_training && l >= exec->lowest - 1) {
-            cut_output(c, model, R, &layers[l]);
+            cut_output(c, exec, shape, R, &layers[l]);
         }
     }
 }

@@ -9,97 +9,10 @@
 
 #include "bt/base/alloc.h"
 #include "bt/base/str.h"
-#include "exec_fixture.h"
 #include "test_random.h"
+#include "toy.h"
 
-enum { B = 3, S = 9 };
-
-static const int32_t toy_mask[B * S] = {1, 1, 1, 1, 1, 1, 1, 0, 0, 1, 1, 0, 0, 0,
-                                        0, 0, 0, 0, 1, 1, 1, 1, 1, 1, 1, 1, 1};
-
-typedef struct toy {
-    fixture       f;
-    fixture_batch batch;
-} toy;
-
-static bt_encoder_config toy_encoder(void) {
-    bt_encoder_config e = fixture_encoder();
-    e.vocab_size = 23;
-    e.hidden_size = 12;
-    e.embedding_size = 12;
-    e.num_attention_heads = 3;
-    e.intermediate_size = 20;
-    e.max_position_embeddings = 11;
-    e.initializer_range = 0.4F;
-    e.dropout_rate = 0.2F;
-    e.attention_dropout_rate = 0.3F;
-    return e;
-}
-
-static bt_head_config toy_head(bt_head_kind kind, bt_loss_kind loss, int64_t C) {
-    return (bt_head_config){.kind = kind,
-                            .loss = loss,
-                            .num_classes = C,
-                            .dropout_rate = 0.25F,
-                            .initializer_range = 0.5F};
-}
-
-/* A dual encoder's three pairs are six sequences. */
-static void toy_pack(fixture_batch *batch, const bt_head_config *head, bool drop) {
-    const int n = head->loss == BT_LOSS_RANKING ? 2 * B : B;
-    int32_t   ids[2 * B * S];
-    int32_t   types[2 * B * S];
-    int32_t   mask[2 * B * S];
-    for (int i = 0; i < n * S; i++) {
-        ids[i] = (i * 5 + 1) % 23;
-        types[i] = i % S > 3;
-        mask[i] = toy_mask[i % (B * S)];
-    }
-    fixture_pack(batch, ids, mask, types, n, S, drop);
-    for (int i = 0; i < n * S; i++) {
-        batch->int_labels[i] = i % 4 == 3 ? -1 : i % 2;
-    }
-    if (head->loss != BT_LOSS_TOKENS) {
-        batch->int_labels[3] = 1;
-    }
-    for (int b = 0; b < B; b++) {
-        batch->float_labels[b] = (float)b * 0.7F - 0.4F;
-    }
-    batch->batch.int_labels = batch->int_labels;
-    batch->batch.float_labels = batch->float_labels;
-}
-
-static json_t *adamw_config(void) {
-    json_error_t  error;
-    json_t *const config = json_loads("{\"optimizer\": {\"type\": \"adamw\", \"adamw\": "
-                                      "{\"weight_decay_rate\": 0.01}}, \"learning_rate\": "
-                                      "{\"type\": \"constant\", \"constant\": "
-                                      "{\"learning_rate\": 0.01}}}",
-                                      0, &error);
-    assert_non_null(config);
-    return config;
-}
-
-static void toy_fill(toy *t) {
-    float *const flat = settled(t->f.exec, bt_exec_params(t->f.exec));
-    bt_model_init_params(t->f.model, 3, flat);
-    const bt_rng_key key = bt_rng_key_make(5, 0, 0, BT_SITE_INIT);
-    for (int64_t i = 0; i < t->f.model->table.n_params; i++) { /* biases and gains off 0 and 1 */
-        const bt_param *const p = &t->f.model->table.params[i];
-        for (int64_t k = 0; p->rank == 1 && k < p->n_elements; k++) {
-            flat[p->offset + k] += (float)(0.3 * test_normal(key, (uint64_t)(p->offset + k)));
-        }
-    }
-}
-
-static void toy_open(toy *t, const bt_encoder_config *encoder, const bt_head_config *head,
-                     bool with_optim, int32_t n_threads) {
-    json_t *const config = with_optim ? adamw_config() : NULL;
-    fixture_open(&t->f, encoder, head, config, "auto", n_threads);
-    json_decref(config);
-    toy_fill(t);
-    toy_pack(&t->batch, head, true);
-}
+enum { B = TOY_SEQS, S = TOY_LENGTH };
 
 static double difference_step = 0.004;
 
@@ -356,16 +269,6 @@ static void test_first_rows_equal_all_rows(void **state) {
     }
 }
 
-static void run_steps(toy *t, int64_t n, float *param) {
-    for (int64_t step = 0; step < n; step++) {
-        bt_step_result result;
-        assert_ok(bt_exec_train_step(t->f.exec, &t->batch.batch, step, 11, &result, err));
-        assert_int_equal(result.n_nonfinite, 0);
-    }
-    memcpy(param, settled(t->f.exec, bt_exec_params(t->f.exec)),
-           (size_t)t->f.model->table.n_elements * sizeof *param);
-}
-
 static void test_bits_repeat(void **state) {
     (void)state;
     static float            param[3][1 << 14];
@@ -375,7 +278,7 @@ static void test_bits_repeat(void **state) {
         toy t;
         memset(param[i], 0, sizeof param[i]);
         toy_open(&t, &e, &head, true, i == 2 ? 3 : 1);
-        run_steps(&t, 4, param[i]);
+        toy_run_steps(&t, 4, param[i]);
         fixture_close(&t.f);
     }
     assert_memory_equal(param[0], param[1], sizeof param[0]);
@@ -396,7 +299,7 @@ static void test_recomputation_changes_no_bit(void **state) {
         memset(kept, 0, sizeof kept);
         memset(again, 0, sizeof again);
         toy_open(&t, &e, &heads[i % 2], true, 2);
-        run_steps(&t, 3, kept);
+        toy_run_steps(&t, 3, kept);
         const size_t n_bytes = bt_exec_memory_bytes(t.f.exec);
         fixture_close(&t.f);
         toy_open(&t, &e, &heads[i % 2], true, 2);
@@ -404,7 +307,7 @@ static void test_recomputation_changes_no_bit(void **state) {
         bt_exec_free(t.f.exec);
         assert_ok(bt_exec_create_cpu(t.f.model, t.f.optim, &config, &t.f.exec, err));
         toy_fill(&t);
-        run_steps(&t, 3, again);
+        toy_run_steps(&t, 3, again);
         assert_memory_equal(kept, again, sizeof kept);
         assert_true(bt_exec_memory_bytes(t.f.exec) < n_bytes);
         fixture_close(&t.f);
@@ -423,7 +326,7 @@ static void test_steps_keep_no_state(void **state) {
     memset(straight, 0, sizeof straight);
     memset(mixed, 0, sizeof mixed);
     toy_open(&t, &e, &head, true, 2);
-    run_steps(&t, 3, straight);
+    toy_run_steps(&t, 3, straight);
     fixture_close(&t.f);
     toy_open(&t, &e, &head, true, 2);
     bt_step_result result;
@@ -516,7 +419,7 @@ static void test_refusals_of_parts(void **state) {
     assert_fails(bt_exec_create_cpu(model, NULL, &config, &exec, err), BT_E_UNSUPPORTED,
                  "cannot be added up from parts");
     bt_model_free(model);
-    json_t *const optimizer = adamw_config();
+    json_t *const optimizer = toy_optimizer();
     json_t *const adamw = json_object_get(json_object_get(optimizer, "optimizer"), "adamw");
     assert_int_equal(json_object_set_new(adamw, "clipvalue", json_real(0.5)), 0);
     fixture_open(&f, &e, &classes, optimizer, "auto", 1);
@@ -627,7 +530,7 @@ static void test_averages_swap_exactly(void **state) {
     static float            weights[1 << 14];
     const bt_head_config    head = toy_head(BT_HEAD_POOLER_DENSE, BT_LOSS_SOFTMAX, 2);
     const bt_encoder_config e = toy_encoder();
-    json_t *const           config = adamw_config();
+    json_t *const           config = toy_optimizer();
     json_t *const           ema = json_pack("{s:f}", "average_decay", 0.9);
     assert_int_equal(json_object_set_new(config, "ema", ema), 0);
     toy t;
