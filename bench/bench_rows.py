@@ -157,7 +157,7 @@ def predict_program():
     memory = Row("predict-memory", "peak memory of such an evaluation, float32 and bfloat16", "", lambda r: r["peak_mib"]["float32"],
                  lambda r: f"{r['peak_mib']['float32']:g} and {r['peak_mib']['bfloat16']:g} MiB")
     return Program(script("predict_peer", "--glue", "{glue}", "--vocab", "{vocab}", "--python", "{hf_python}", "--threads", "{threads}"),
-                   [row("float32", 1.8), row("bfloat16", 2.5), memory], ("glue", "vocab", "hf_python"),
+                   [row("float32", 1.8), row("bfloat16", 2.5), row("int8", 2.5), memory], ("glue", "vocab", "hf_python"),
                    ("--model", "tiny", "--rows", "64", "--rounds", "1", "--peers", "torch"))
 
 

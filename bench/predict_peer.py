@@ -5,8 +5,8 @@
   bench/predict_peer.py --build build/release --glue GLUE_DIR --vocab vocab.txt --python PYTHON
                         [--rows 1600] [--rounds 3] [--model minilm|base] [--batch 32] [--threads 2] [--peers torch,onnxruntime,openvino]
 
-Both sides evaluate the same rows with fresh weights. Ours is bert-train --mode=eval on the table, in float32 and in bfloat16; its seconds are those of the whole
-evaluation (texts, forward passes, metrics), without start and weights. The peers' are their forward passes alone, on rows that were tokenized and sorted by length before,
+Both sides evaluate the same rows with fresh weights. Ours is bert-train --mode=eval on the table, in float32, in bfloat16 and in int8 (whose evaluation in
+float32 beside is not counted); its seconds are those of the whole evaluation (texts, forward passes, metrics), without start and weights. The peers' are their forward passes alone, on rows that were tokenized and sorted by length before,
 padded to the longest of each batch. PYTHON has torch, transformers and tokenizers; onnxruntime and openvino where it can import them (and onnx): what is missing is left
 out and said.
 """
@@ -106,7 +106,9 @@ with torch.inference_mode():
 print(json.dumps({"rates": found, "left_out": left_out, "rows": len(rows)}))
 '''
 
-PRECISIONS = ("float32", "bfloat16")
+PRECISIONS = {"float32": {"runtime.mixed_precision_dtype": "float32"}, "bfloat16": {"runtime.mixed_precision_dtype": "bfloat16"}, "int8": {"runtime.precision": "int8"}}
+# What ours is held against: the same precision, and of int8 everything that computes in fewer than 32 bits.
+AGAINST = {"float32": ("-float32",), "bfloat16": ("-bfloat16",), "int8": ("-int8", "-bfloat16")}
 
 
 def cut_table(path, count, out):
@@ -135,7 +137,7 @@ def train_once(args, table, folder):
 
 
 def own(args, table, folder, precision):
-    values = {**own_values(args, table), "runtime.mixed_precision_dtype": precision}
+    values = {**own_values(args, table), **PRECISIONS[precision]}
     run = bench.bert_train(args.build, folder, values, args.model, mode="eval", experiment="bert/sentence_prediction_text")
     return bench.metrics(folder, "validation")[-1]["examples_per_second"], run.peak_bytes
 
@@ -172,7 +174,7 @@ def main():
     medians = {name: bench.median(values, 1) for name, values in rates.items()}
     ratios = {}
     for precision in PRECISIONS:
-        others = {name: value for name, value in medians.items() if name.endswith("-" + precision)}
+        others = {name: value for name, value in medians.items() if name.endswith(AGAINST[precision])}
         if others:
             best = max(others, key=others.get)
             ratios[precision] = {"peer": best, "ratio": round(statistics.median(rates[precision]) / statistics.median(rates[best]), 2)}

@@ -46,6 +46,7 @@ static const tile_config tile_config_whole = {.palette = 1,
 #define tile_load(t, from, row_bytes) TILE_READS(_tile_loadd(t, from, row_bytes))
 #define tile_store(t, to, row_bytes) _tile_stored(t, to, row_bytes)
 #define tile_dot_bf16(c, a, b) _tile_dpbf16ps(c, a, b)
+#define tile_dot_int8(c, a, b) _tile_dpbusd(c, a, b) /* a: without sign, b: with one */
 
 #else
 #include <float.h>
@@ -118,12 +119,18 @@ static inline void tile_dot_row(float *sums, const uint16_t *row,
     }
 }
 
-static inline void tile_dot_bf16(int to, int rows, int cols) {
+/* What the processor wants of three tiles. */
+static inline const tile_config *tile_check_dot(int to, int rows, int cols) {
     const tile_config *const config = &tiles.config;
     BT_ASSERT(config->palette == 1 && to != rows && to != cols && rows != cols);
     BT_ASSERT(config->rows[to] == config->rows[rows] &&
               config->row_bytes[to] == config->row_bytes[cols]);
     BT_ASSERT(config->row_bytes[rows] / 4 == config->rows[cols]);
+    return config;
+}
+
+static inline void tile_dot_bf16(int to, int rows, int cols) {
+    const tile_config *const config = tile_check_dot(to, rows, cols);
     for (int m = 0; m < config->rows[to]; m++) {
         uint16_t row[TILE_BYTES_MAX / 2];
         float    sums[TILE_BYTES_MAX / 4];
@@ -131,6 +138,22 @@ static inline void tile_dot_bf16(int to, int rows, int cols) {
         memcpy(sums, tiles.bytes[to][m], sizeof sums);
         tile_dot_row(sums, row, (const uint8_t(*)[TILE_BYTES_MAX])tiles.bytes[cols],
                      config->row_bytes[rows] / 4, config->row_bytes[to] / 4);
+        memcpy(tiles.bytes[to][m], sums, sizeof sums);
+    }
+}
+
+/* TDPBUSD: four bytes without sign times four with one, added up in 32 bits. */
+static inline void tile_dot_int8(int to, int rows, int cols) {
+    const tile_config *const config = tile_check_dot(to, rows, cols);
+    for (int m = 0; m < config->rows[to]; m++) {
+        int32_t sums[TILE_BYTES_MAX / 4];
+        memcpy(sums, tiles.bytes[to][m], sizeof sums);
+        for (int d = 0; d < config->row_bytes[rows]; d++) {
+            const uint8_t *const col = tiles.bytes[cols][d / 4];
+            for (int n = 0; n < config->row_bytes[to] / 4; n++) {
+                sums[n] += tiles.bytes[rows][m][d] * (int8_t)col[4 * n + d % 4];
+            }
+        }
         memcpy(tiles.bytes[to][m], sums, sizeof sums);
     }
 }

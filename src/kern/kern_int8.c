@@ -73,6 +73,7 @@ static const variant variants[] = {
 #if defined(__x86_64__) && defined(BT_KERN_HAVE_SIMD)
     {"avx2", has_avx2, &kern_int8_avx2},
     {"avx512", kern_has_vnni, &kern_int8_vnni},
+    {"avx512", kern_has_amx_int8, &kern_int8_amx},
 #endif
 };
 

@@ -28,12 +28,14 @@ void kern_override_bfmmla(bt_kern *kern);
  */
 bool kern_request_amx(void);
 
-/* Has this machine AVX512_VNNI, as well as all of avx512? */
+/* Has this machine these, as well as all of avx512? */
 bool kern_has_vnni(void);
+bool kern_has_amx_int8(void);
 
 /* kern_int8_*.c: variants of kern_int8.c */
 extern const bt_kern_int8 kern_int8_avx2;
 extern const bt_kern_int8 kern_int8_vnni;
+extern const bt_kern_int8 kern_int8_amx;
 
 /* kern_ref_product.c */
 extern const bt_kern_product bt_kern_product_bf16__ref;

@@ -20,6 +20,7 @@ enum {
     AVX512_BF16_BIT = 1 << 5,     /* cpuid 7, 1: eax */
     AVX512_VNNI_BIT = 1 << 11,    /* cpuid 7, 0: ecx */
     AMX_BITS = 1 << 22 | 1 << 24, /* cpuid 7, 0: edx: BF16, TILE */
+    AMX_INT8_BITS = 3 << 24,      /* TILE, INT8 */
 };
 
 static uint64_t read_xcr0(void) {
@@ -57,11 +58,18 @@ bool kern_has_vnni(void) {
            (c & AVX512_VNNI_BIT) != 0;
 }
 
-static bool has_amx(void) {
+static bool has_tiles(uint32_t needed) {
     uint32_t a = 0, b = 0, c = 0, d = 0;
-    return has_bf16() && __get_cpuid_count(7, 0, &a, &b, &c, &d) != 0 &&
-           (d & AMX_BITS) == AMX_BITS && (read_xcr0() & XCR0_TILES) == XCR0_TILES &&
-           kern_request_amx();
+    return __get_cpuid_count(7, 0, &a, &b, &c, &d) != 0 && (d & needed) == needed &&
+           (read_xcr0() & XCR0_TILES) == XCR0_TILES && kern_request_amx();
+}
+
+static bool has_amx(void) {
+    return has_bf16() && has_tiles(AMX_BITS);
+}
+
+bool kern_has_amx_int8(void) {
+    return has_avx512() && has_tiles(AMX_INT8_BITS);
 }
 #define X86(entry) entry
 #define ARM(entry) NULL

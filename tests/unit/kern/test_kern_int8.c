@@ -9,6 +9,10 @@
 #include "bt/kern/int8.h"
 #include "kern_test_data.h"
 
+#ifdef BT_KERN_AMX_MODEL
+extern const bt_kern_int8 kern_int8_amx_model; /* a build of kern_int8_amx.c for tests */
+#endif
+
 enum { MAX_ROWS = 64, MAX_DEPTH = 1600, LD = MAX_DEPTH, COLS = BT_KERN_INT8_COLS };
 
 static float            in[MAX_ROWS * MAX_DEPTH];
@@ -187,6 +191,11 @@ static void every_variant(void (*check)(const bt_kern_int8 *kern)) {
     for (int i = 0; bt_kern_int8_variant(i) != NULL; i++) {
         check(bt_kern_int8_variant(i));
     }
+#ifdef BT_KERN_AMX_MODEL
+    if (bt_kern_has("avx512")) {
+        check(&kern_int8_amx_model);
+    }
+#endif
 }
 
 static void test_rows_come_back_within_half_a_step(void **state) {
