@@ -244,9 +244,9 @@ bool bt_kern_has(const char *isa);
  * machine need not have it. */
 const char *bt_kern_isa(int i);
 /* "OpenBLAS 0.3.21 ...; kernels built: ref avx2 avx512; this machine runs: ref avx2; mixed
- * precision: bfloat16 by rounding, float16 by rounding". Loads the BLAS, on one thread, to ask its
- * version; "no BLAS" where there is none. Static storage, filled by the first call (the same text
- * every time). */
+ * precision: bfloat16 by rounding, float16 by rounding; in 8 bits: int8 (AVX2)". Loads the BLAS, on
+ * one thread, to ask its version; "no BLAS" where there is none. Static storage, filled by the
+ * first call (the same text every time). */
 const char *bt_kern_build_info(void);
 
 /* A dropout rate in [0,1] as the integers and the factor that dropout_mask takes. rate 0: on is

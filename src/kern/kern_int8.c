@@ -74,6 +74,9 @@ static const variant variants[] = {
     {"avx2", has_avx2, &kern_int8_avx2},
     {"avx512", kern_has_vnni, &kern_int8_vnni},
     {"avx512", kern_has_amx_int8, &kern_int8_amx},
+#elif defined(__aarch64__) && defined(BT_KERN_HAVE_SIMD)
+    {"neon", kern_has_dot, &kern_int8_dot},
+    {"neon", kern_has_mmla, &kern_int8_mmla},
 #endif
 };
 

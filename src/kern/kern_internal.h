@@ -31,11 +31,16 @@ bool kern_request_amx(void);
 /* Has this machine these, as well as all of avx512? */
 bool kern_has_vnni(void);
 bool kern_has_amx_int8(void);
+/* FEAT_DotProd, FEAT_I8MM? */
+bool kern_has_dot(void);
+bool kern_has_mmla(void);
 
 /* kern_int8_*.c: variants of kern_int8.c */
 extern const bt_kern_int8 kern_int8_avx2;
 extern const bt_kern_int8 kern_int8_vnni;
 extern const bt_kern_int8 kern_int8_amx;
+extern const bt_kern_int8 kern_int8_dot;
+extern const bt_kern_int8 kern_int8_mmla;
 
 /* kern_ref_product.c */
 extern const bt_kern_product bt_kern_product_bf16__ref;

@@ -86,6 +86,16 @@ static bool has_bfmmla(void) {
     enum { BF16 = 1 << 14 }; /* of AT_HWCAP2 */
     return (getauxval(AT_HWCAP2) & BF16) != 0;
 }
+
+bool kern_has_dot(void) {
+    enum { DOT_PRODUCTS = 1 << 20 }; /* of AT_HWCAP */
+    return (getauxval(AT_HWCAP) & DOT_PRODUCTS) != 0;
+}
+
+bool kern_has_mmla(void) {
+    enum { I8MM = 1 << 13 }; /* of AT_HWCAP2 */
+    return (getauxval(AT_HWCAP2) & I8MM) != 0;
+}
 #define X86(entry) NULL
 #define ARM(entry) entry
 
@@ -319,10 +329,12 @@ const char *bt_kern_build_info(void) {
     const bool has_blas = bt_kern_blas_load(NULL) == BT_OK;
     list_isas(built, sizeof built, false);
     list_isas(runs, sizeof runs, true);
-    (void)snprintf(text, sizeof text,
-                   "%s; kernels built:%s; this machine runs:%s; mixed precision: %s, %s",
-                   has_blas ? bt_kern_blas_describe() : "no BLAS", built, runs,
-                   kern.products[BT_PRECISION_BF16].name, kern.products[BT_PRECISION_F16].name);
+    (void)snprintf(
+        text, sizeof text,
+        "%s; kernels built:%s; this machine runs:%s; mixed precision: %s, %s; in 8 bits: %s",
+        has_blas ? bt_kern_blas_describe() : "no BLAS", built, runs,
+        kern.products[BT_PRECISION_BF16].name, kern.products[BT_PRECISION_F16].name,
+        bt_kern_int8_choose(kern.isa)->name);
     return text;
 }
 

@@ -19,7 +19,7 @@ class Mixed(e2e.Case):
 
     def isas(self):
         self.assertRegex(e2e.run(['--version']).stdout,
-                         r'mixed precision: bfloat16 (\(AMX\)|\(AVX512_BF16\)|by rounding), '
+                         r'mixed precision: bfloat16 (\(AMX\)|\(AVX512_BF16\)|\(BFMMLA\)|by rounding), '
                          r'float16 by rounding')
         return e2e.instruction_sets()
 

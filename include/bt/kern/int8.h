@@ -70,7 +70,8 @@ typedef struct bt_kern_int8 {
     void (*multiply)(const bt_kern_int8_tile *tile);
 } bt_kern_int8;
 
-/* The best one of an instruction set ("ref", "avx2", "avx512") that this machine runs. Static. */
+/* The best one of an instruction set ("ref", "avx2", "avx512", "neon") that this machine runs.
+ * Static. */
 const bt_kern_int8 *bt_kern_int8_choose(const char *isa);
 /* The i-th (0, 1, ...) that this machine can run, whatever the instruction set; NULL: there is no
  * such i. For tests. */

@@ -10,6 +10,7 @@
 
 #include "bt/base/bf16.h"
 #include "bt/base/rng.h"
+#include "bt/kern/int8.h"
 #include "kern_test_data.h"
 
 #define BT_KERN_REF_F64
@@ -498,8 +499,8 @@ static void test_selection(void **state) {
     assert_ok(bt_kern_select("auto", &kern, err));
     if (expected != NULL) {
         char chosen[128];
-        (void)snprintf(chosen, sizeof chosen, "%s, %s", kern.isa,
-                       kern.products[BT_PRECISION_BF16].name);
+        (void)snprintf(chosen, sizeof chosen, "%s, %s, %s", kern.isa,
+                       kern.products[BT_PRECISION_BF16].name, bt_kern_int8_choose(kern.isa)->name);
         assert_string_equal(chosen, expected);
     }
     assert_ok(bt_kern_select(NULL, &kern, err));
