@@ -82,6 +82,7 @@ void kern_right16_transposed__avx512(uint32_t *right, const uint16_t *x, int64_t
 /* Each takes the place of the products that are there. */
 void kern_tiles16_bf16(bt_kern_tiles16 *tiles);
 void kern_tiles16_amx(bt_kern_tiles16 *tiles);
+void kern_tiles16_bfdot(bt_kern_tiles16 *tiles);
 void kern_tiles16_amx_model(bt_kern_tiles16 *tiles); /* of tests */
 
 #endif

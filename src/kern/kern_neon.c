@@ -6,11 +6,12 @@
 #include <math.h>
 #include <string.h>
 
+#include "bt/base/bf16.h"
 #include "kern_internal.h"
 #include "kern_ref_decl.h"
 
 #define SIMD(name) bt_kern_##name##_f32__neon
-enum { LANES = 4, TILE_ROWS = 12, PRODUCT_ROWS = 12, PRODUCT_DEPTH = 384 };
+enum { LANES = 4, TILE_ROWS = 12, WIDE_ROWS = 8, PRODUCT_ROWS = 12, PRODUCT_DEPTH = 384 };
 
 typedef float32x4_t vf;
 /* A mask of the first `n` lanes; `whole` is a constant after inlining. */
@@ -213,21 +214,39 @@ static inline void transpose_8_rows(float *out, int64_t ld_out, const float *con
     }
 }
 
-static inline uint16x4_t round_to_bf16(const float *in) {
-    const vf         x = vld1q_f32(in);
+static inline uint32x4_t rounded_bits(vf x) { /* in the upper half of each word */
     const uint32x4_t bits = vreinterpretq_u32_f32(x);
     const uint32x4_t odd = vandq_u32(vshrq_n_u32(bits, 16), vdupq_n_u32(1));
     const uint32x4_t rounded = vaddq_u32(bits, vaddq_u32(odd, vdupq_n_u32(0x7FFF)));
-    const uint32x4_t quiet = vorrq_u32(bits, vdupq_n_u32(0x400000));
-    return vshrn_n_u32(vbslq_u32(vceqq_f32(x, x), rounded, quiet), 16);
+    const uint32x4_t quiet = vorrq_u32(bits, vdupq_n_u32(0x400000)); /* NaN */
+    return vbslq_u32(vceqq_f32(x, x), rounded, quiet);
 }
 
-static void SIMD(to_bf16)(uint16_t *out, const float *in, int64_t n) {
-    int64_t i = 0;
-    for (; i + LANES <= n; i += LANES) {
-        vst1_u16(out + i, round_to_bf16(in + i));
+static inline vf v_round16(vf x) {
+    return vreinterpretq_f32_u32(vandq_u32(rounded_bits(x), vdupq_n_u32(0xFFFF0000)));
+}
+
+static inline void v_store16(uint16_t *p, int64_t n_lanes, vf x) { /* the first ones, rounded */
+    const uint16x4_t rounded = vshrn_n_u32(rounded_bits(x), 16);
+    uint16_t         all[LANES];
+    if (n_lanes >= LANES) {
+        vst1_u16(p, rounded);
+    } else {
+        vst1_u16(all, rounded);
+        memcpy(p, all, (size_t)n_lanes * sizeof *p);
     }
-    kern_to_bf16__ref(out + i, in + i, n - i);
+}
+static inline vf v_kept(const uint16_t *bits, int64_t at, vf x) { /* 0 where a bit is 0 */
+    static const uint32_t each[LANES] = {1, 2, 4, 8};
+    const uint32x4_t      four = vdupq_n_u32((uint32_t)bits[at / 16] >> (at % 16));
+    const uint32x4_t      kept = vtstq_u32(four, vld1q_u32(each));
+    return vreinterpretq_f32_u32(vandq_u32(kept, vreinterpretq_u32_f32(x)));
+}
+static inline vf v_low(const uint32_t *words) {
+    return vreinterpretq_f32_u32(vshlq_n_u32(vld1q_u32(words), 16));
+}
+static inline vf v_high(const uint32_t *words) {
+    return vreinterpretq_f32_u32(vandq_u32(vld1q_u32(words), vdupq_n_u32(0xFFFF0000)));
 }
 
 static void SIMD(from_bf16)(float *out, const uint16_t *in, int64_t n) {
@@ -239,6 +258,28 @@ static void SIMD(from_bf16)(float *out, const uint16_t *in, int64_t n) {
 }
 
 #include "kern_simd_template.h"
+
+/* Multipliers first, 16 at a time, then their bits. */
+static void SIMD(dropout_bits)(uint16_t *bits, int64_t bits_step, int64_t n_rows, int64_t n,
+                               bt_rng_key key, uint64_t first_block, uint64_t block_step,
+                               uint32_t limit) {
+    enum { AT_ONCE = 4 * LANES };
+    static const uint32_t each[LANES] = {1, 2, 4, 8};
+    for (int64_t r = 0; r < n_rows; r++) {
+        const uint64_t  block = first_block + (uint64_t)r * block_step;
+        uint16_t *const row = bits + r * bits_step;
+        for (int64_t i = 0; i < n; i += AT_ONCE) {
+            float    mult[AT_ONCE];
+            uint32_t word = 0;
+            SIMD(dropout_mask)(mult, AT_ONCE, key, block + (uint64_t)i / 4, limit, 1);
+            for (int j = 0; j < AT_ONCE; j += LANES) {
+                const uint32x4_t kept = vcgtq_f32(vld1q_f32(mult + j), v_set(0));
+                word |= vaddvq_u32(vandq_u32(kept, vld1q_u32(each))) << j;
+            }
+            row[i / AT_ONCE] = (uint16_t)word;
+        }
+    }
+}
 
 /* A multiply-add takes one of its factors from a lane: a column of A is three loads. Of rows that
  * are read in place each lies elsewhere. */
@@ -278,11 +319,12 @@ static inline __attribute__((always_inline)) void multiply_column(vf sum[PRODUCT
 }
 
 #include "kern_product_template.h"
+#include "kern_rows16_template.h"
 
 void kern_override_neon(bt_kern *kern) {
     kern->isa = "neon";
     override_table(kern);
-    kern->to_bf16 = SIMD(to_bf16);
     kern->from_bf16 = SIMD(from_bf16);
     override_products(kern);
+    override_rows16(kern);
 }

@@ -3,8 +3,8 @@
  * Products of bfloat16 factors by BFMMLA, which multiplies two rows of A with two columns of B,
  * four numbers deep. Panels of both lie as it reads them: [depth / 4][width][4]. Sums are float32,
  * each rounded to odd, subnormal numbers count as 0 (docs/numerics.md). A processor with BFMMLA has
- * BFDOT too, and none has BFDOT alone: so that is not used. Built with its own flags: nothing here
- * may run before bt_kern_select has looked at the processor. */
+ * BFDOT too, and none has BFDOT alone: so that is used for attention only. Built with its own
+ * flags: nothing here may run before bt_kern_select has looked at the processor. */
 #include <arm_neon.h>
 
 #include "kern_internal.h"
@@ -215,6 +215,7 @@ static void to_bf16(uint16_t *out, const float *in, int64_t n) {
 
 void kern_override_bfmmla(bt_kern *kern) {
     kern->to_bf16 = to_bf16;
+    kern_tiles16_bfdot(&kern->tiles16);
     kern->products[BT_PRECISION_BF16] = (bt_kern_product){.name = "bfloat16 (BFMMLA)",
                                                           .rows = ROWS,
                                                           .cols = COLS,
