@@ -98,6 +98,14 @@ def bf16_program():
     return Program([*words, "--products=bf16"], [row], ("bfloat16",), QUICK_STEP, also=words)
 
 
+def onednn_program():
+    def shown(result):
+        return f"{result['ratio']:.2f} (the worst of {len(result['products'])} shapes; {result['kernels']}; oneDNN {result['onednn']})"
+    row = Row("products-onednn", "the products of a step in bfloat16 (MiniLM and BERT-base, MRPC lengths and longer), GFLOP/s against oneDNN's with weights packed before", ">= 0.9",
+              lambda r: r["ratio"], shown, (AT_LEAST, 0.9))
+    return Program(["{build}/bench_product", "--threads={threads}"], [row], ("bfloat16", "onednn"), ("--rounds=1",))
+
+
 def memory_program():
     rows = [Row("memory", "peak memory of training BERT-base, batch 32, MRPC rows", "<= 2.6 GB", lambda r: r["peak_gb"], lambda r: f"{r['peak_gb']:.2f} GB", (AT_MOST, 2.6)),
             Row("memory-recompute", "the same with `runtime.recompute: true`", "<= 2.1 GB", lambda r: r["recompute_peak_gb"], lambda r: f"{r['recompute_peak_gb']:.2f} GB",
@@ -189,4 +197,4 @@ def programs():
     return all_programs + [
         efficiency("efficiency-base-mrpc", "base", "mrpc", 0.88, "--steps=4", "--rounds=2"), efficiency("efficiency-minilm-sst2", "minilm", "sst2", 0.75, "--steps=15", "--rounds=5"),
         efficiency("efficiency-minilm-mrpc", "minilm", "mrpc", 0, "--steps=12", "--rounds=3"), squad_program(), predict_program(), memory_program(), evaluation_memory_program(), start_program(), short_start_program(), threads_program(),
-        rows_program("mg", "tf_python"), rows_program("hf", "hf_python"), bits_program(), bf16_program(), latency_program()]
+        rows_program("mg", "tf_python"), rows_program("hf", "hf_python"), bits_program(), bf16_program(), onednn_program(), latency_program()]

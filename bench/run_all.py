@@ -40,6 +40,7 @@ ROOT = os.path.dirname(bench.HERE)
 SETTINGS = ("hf_python", "tf_python", "glue", "squad", "model", "vocab", "threads")
 FLAGS = ("avx2", "fma", "avx512f", "avx512_bf16", "amx_bf16")
 WHY = {"two_cores": "this process may use one core only", "bfloat16": "the processor has no products of bfloat16",
+       "onednn": "built without oneDNN (libdnnl-dev)",
        "remote": "built without libcurl", "vocab": "vocab (or model) is not set or not there"}
 
 
@@ -91,6 +92,8 @@ def add_derived(settings, machine):
         settings["two_cores"] = "yes"
     if {"amx_bf16", "avx512_bf16"} & set(machine["flags"]):
         settings["bfloat16"] = "yes"
+    if os.path.exists(cache_value(settings["build"], "BT_DNNL_LIBRARY")):
+        settings["onednn"] = "yes"
     if "remote files: not built in" not in output(os.path.join(settings["build"], "bert-train"), "--version"):
         settings["remote"] = "yes"
 
@@ -102,7 +105,7 @@ def fill(words, settings):
 def shown_command(words, settings):
     """Without this machine's paths: the name of each setting in its place."""
     text = " ".join(shlex.quote(word) for word in fill(words, {**settings, **{n: n.upper() for n in SETTINGS if n != "threads"}, "build": "BUILD"}))
-    return text.replace(sys.executable + " -B ", "").replace("BUILD/bench_step", "bench_step").replace(" --build BUILD", "")
+    return text.replace(sys.executable + " -B ", "").replace("BUILD/bench_", "bench_").replace(" --build BUILD", "")
 
 
 def run_program(words, settings):

@@ -226,7 +226,8 @@ BT_MUST_USE bt_status bt_exec_measure_peaks(bt_exec *exec, bt_exec_peak peaks[BT
 /* What training takes, in bytes. A step whose memory is not there is refused (BT_E_NOMEM) before it
  * takes any: what Linux promises and does not have, it takes back by killing. */
 typedef struct bt_exec_memory {
-    uint64_t variables, gradients, slots; /* flat buffers; moving averages count as slots */
+    uint64_t variables, gradients, slots; /* flat buffers; moving averages count as slots, weights
+                                           * kept packed in bfloat16 as variables */
     uint64_t activations, scratch; /* of a step with n_seqs sequences of length tokens each; less
                                     * where sequences are shorter */
     uint64_t available;            /* for all of them together: held now, and what is left */

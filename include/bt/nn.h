@@ -24,6 +24,21 @@ typedef struct bt_nn_products {
     int64_t n_calls;
 } bt_nn_products;
 
+/* op(B) [K,N] of products, kept as the panels of kern: what a product would otherwise pack each
+ * time.
+ */
+typedef struct bt_nn_packed {
+    const bt_kern_product *kern;
+    int64_t                K, N;
+    unsigned char         *panels; /* borrowed; bt_nn_packed_bytes of them */
+} bt_nn_packed;
+
+/* A matrix [K,N] with its panels, as B and as the transposed one. */
+typedef struct bt_nn_weight {
+    const float *b;
+    bt_nn_packed as_is, transposed; /* panels NULL: is packed by each product */
+} bt_nn_weight;
+
 typedef struct bt_nn {
     const bt_kern         *kern;
     bt_pool               *pool;           /* NULL: this thread alone */
@@ -36,6 +51,9 @@ typedef struct bt_nn {
     size_t                 panel_bytes; /* at least bt_nn_product_scratch_bytes */
     float                 *rounded;     /* not NULL: bt_nn_round_8_bits of what dense layers read
                                          * forward goes here, and is read in its place */
+    const bt_nn_weight *weights; /* [n_weights], b ascending: products that read one of them as
+                                  * a whole take the panels that it has */
+    int32_t        n_weights;
     bt_nn_products products;
     double         attention_seconds; /* so far, forward and backward */
 } bt_nn;
@@ -100,13 +118,14 @@ typedef struct bt_nn_product {
     const float *a, *b;
     /* bfloat16 in place of a, b, c, each by itself; only where the kernels' precision is bfloat16.
      * c16 gets the rounded results (to the nearest, ties to even) and cannot be added to. */
-    const uint16_t *a16, *b16;
-    uint16_t       *c16;
-    int64_t         ld_c, ld_a, ld_b;
-    bt_kern_trans   trans_a, trans_b;
-    int64_t         M, N, K;
-    float           alpha;
-    bool            accumulate;
+    const uint16_t     *a16, *b16;
+    uint16_t           *c16;
+    const bt_nn_packed *b_packed; /* not NULL: in place of b; trans_b and ld_b do not count */
+    int64_t             ld_c, ld_a, ld_b;
+    bt_kern_trans       trans_a, trans_b;
+    int64_t             M, N, K;
+    float               alpha;
+    bool                accumulate;
     /* Called by the thread that computed it, once for each part of C, while that is in its cache:
      * rows [row, row + n_rows) x columns [col, col + n_cols), which are at c[i * ld_c + j] for
      * i < n_rows, j < n_cols: in C itself, or, with c16, where they are before they are rounded.
@@ -116,6 +135,13 @@ typedef struct bt_nn_product {
     void *context;
 } bt_nn_product;
 void bt_nn_product_run(bt_nn *nn, const bt_nn_product *product);
+
+size_t bt_nn_packed_bytes(const bt_kern_product *kern, int64_t K, int64_t N);
+/* Packs [first, end) of the panels of kern->cols columns, of b as a product reads it. Different
+ * panels may be packed by different threads at a time. */
+void    bt_nn_pack(const bt_nn_packed *packed, const float *b, int64_t ld_b, bt_kern_trans trans_b,
+                   int64_t first, int64_t end);
+int64_t bt_nn_packed_n_panels(const bt_nn_packed *packed);
 
 /* Dense. */
 

@@ -10,6 +10,7 @@ enum {
     COLS = BF16_COLS,
     WORDS = BF16_WORDS,
     DEPTH = 512,
+    PREFETCH_PAIRS = 12,
 };
 
 /* Words (row[2p], row[2p+1]) of one row, p < 16, from n floats. */
@@ -147,31 +148,46 @@ DEFINE_PACKS(static, , a, true, DOT_ROWS)
 DEFINE_PACKS(extern, bf16_, a_amx, true, BF16_AMX_ROWS)
 DEFINE_PACKS(extern, bf16_, b, false, COLS)
 
-/* Row i of A is the words at a + i * row_words. */
+/* Row i of A is at a + i * row_bytes. Three rows an address leave registers for the rest. */
+enum { ADDRESS_ROWS = 3, N_ADDRESSES = (DOT_ROWS + ADDRESS_ROWS - 1) / ADDRESS_ROWS };
+
 static ALWAYS_INLINE void multiply_dot(float *c, int64_t ld_c, const unsigned char *a,
                                        int64_t row_bytes, const uint32_t *b, int64_t words,
                                        int64_t n_rows, int64_t n_cols, float alpha,
                                        bool accumulate) {
-    __m512 sum[DOT_ROWS][2];
+    const unsigned char *rows[N_ADDRESSES];
+    __m512               sum[DOT_ROWS][2];
+    volatile float       later = alpha; /* in memory: every register is needed until then */
+    UNROLL for (int i = 0; i < N_ADDRESSES; i++) {
+        rows[i] = a + i * ADDRESS_ROWS * row_bytes;
+    }
     UNROLL for (int i = 0; i < DOT_ROWS; i++) {
+        if (i < n_rows) { /* C's rows lie pages apart: ask for them now */
+            __builtin_prefetch(c + i * ld_c, 1);
+            __builtin_prefetch(c + i * ld_c + WORDS, 1);
+        }
         sum[i][0] = _mm512_setzero_ps();
         sum[i][1] = _mm512_setzero_ps();
     }
     for (int64_t p = 0; p < words; p++) {
         const __m512bh b_0 = (__m512bh)_mm512_loadu_si512(b + p * COLS);
         const __m512bh b_1 = (__m512bh)_mm512_loadu_si512(b + p * COLS + WORDS);
+        __builtin_prefetch(b + (p + PREFETCH_PAIRS) * COLS);
+        __builtin_prefetch(b + (p + PREFETCH_PAIRS) * COLS + WORDS);
         UNROLL for (int i = 0; i < DOT_ROWS; i++) {
             int32_t word;
-            memcpy(&word, a + i * row_bytes + p * (int64_t)sizeof word, sizeof word);
+            memcpy(&word,
+                   rows[i / ADDRESS_ROWS] + i % ADDRESS_ROWS * row_bytes + p * (int64_t)sizeof word,
+                   sizeof word);
             const __m512bh a_i = (__m512bh)_mm512_set1_epi32(word);
             sum[i][0] = _mm512_dpbf16_ps(sum[i][0], a_i, b_0);
             sum[i][1] = _mm512_dpbf16_ps(sum[i][1], a_i, b_1);
         }
     }
+    const __m512 alpha_v = _mm512_set1_ps(later);
     UNROLL for (int i = 0; i < DOT_ROWS; i++) {
         if (i < n_rows) {
-            bf16_store_row(c + i * ld_c, sum[i][0], sum[i][1], n_cols, _mm512_set1_ps(alpha),
-                           accumulate);
+            bf16_store_row(c + i * ld_c, sum[i][0], sum[i][1], n_cols, alpha_v, accumulate);
         }
     }
 }

@@ -33,6 +33,14 @@ float *nn_partial(const bt_nn *nn, int64_t chunk, int64_t n_cols);
 void nn_add_partials(bt_nn *nn, float *sums, int64_t n_chunks, int64_t n_partial_cols,
                      int64_t first, int64_t n_cols);
 
+/* nn_packed.c: bytes of panels of n rows or columns; how deep the blocks of a summed dimension are;
+ * where in packed the panels of a block begin at a column. */
+size_t         nn_panels_bytes(const bt_kern_product *kern, int64_t n, int64_t depth);
+int64_t        nn_block_depth(const bt_kern_product *kern, int64_t K);
+unsigned char *nn_packed_at(const bt_nn_packed *packed, int64_t d, int64_t depth, int64_t col);
+/* The panels of the weight that a product reads; NULL: it has none. */
+const bt_nn_packed *nn_find_packed(const bt_nn *nn, const bt_nn_product *p);
+
 float *nn_thread_scratch(const bt_nn *nn, int32_t thread);
 
 /* The multipliers of row r into mult [n_cols]; NULL when this dropout is off. */

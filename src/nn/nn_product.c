@@ -19,6 +19,7 @@ enum {
     SMALL_CACHE_BYTES = 1 << 18,
     LARGE_CACHE_BYTES = 1 << 21,
     CACHE_WAY_BYTES = 1 << 12, /* of the first cache */
+    SUMS_GAP = 16, /* between rows of sums, so that they fall into different lines of a cache */
     FEW_THREADS = 8,
     MOST_ROUNDS = 4,
 };
@@ -31,6 +32,7 @@ typedef struct product_job {
     int64_t                rows, cols; /* of a piece */
     int64_t                n_row_pieces, n_col_pieces;
     bool                   in_place; /* A is read where it lies, but for the last rows */
+    const bt_nn_packed    *packed;   /* B, already; or NULL */
 } product_job;
 
 static int64_t ceil_div(int64_t a, int64_t b) {
@@ -55,18 +57,13 @@ static int64_t block_cols(const bt_kern_product *kern) {
     return (n_panels > 1 ? n_panels : 1) * kern->cols;
 }
 
-/* Of n rows or columns, depth deep. */
-static size_t panels_bytes(const bt_kern_product *kern, int64_t n, int64_t depth) {
-    return (size_t)(n * ceil_div(depth, kern->depth_step) * kern->depth_step) * kern->element_bytes;
-}
-
 size_t bt_nn_product_scratch_bytes(const bt_kern_product *kern) {
     if (kern == NULL) {
         return 0;
     }
     const int64_t cols = block_cols(kern);
-    return panels_bytes(kern, cols + MAX_PIECE_ROWS, kern->depth) +
-           (size_t)(kern->rows * cols) * sizeof(float);
+    return nn_panels_bytes(kern, cols + MAX_PIECE_ROWS, kern->depth) +
+           (size_t)(kern->rows * (cols + SUMS_GAP)) * sizeof(float);
 }
 
 /* Where a piece and a block of the summed dimension lie. */
@@ -87,8 +84,8 @@ typedef struct panels {
 static panels panels_of(const product_job *job, int32_t thread) {
     unsigned char *const at = job->nn->panels + (size_t)thread * job->nn->panel_bytes;
     const int64_t        depth = job->kern->depth;
-    unsigned char *const b = at + panels_bytes(job->kern, MAX_PIECE_ROWS, depth);
-    unsigned char *const sums = b + panels_bytes(job->kern, block_cols(job->kern), depth);
+    unsigned char *const b = at + nn_panels_bytes(job->kern, MAX_PIECE_ROWS, depth);
+    unsigned char *const sums = b + nn_panels_bytes(job->kern, block_cols(job->kern), depth);
     return (panels){.a = at, .b = b, .sums = (float *)(void *)sums};
 }
 
@@ -111,7 +108,7 @@ static void pack_a(const product_job *job, const piece *at, unsigned char *out) 
     if (first == n_rows) {
         return;
     }
-    out += panels_bytes(kern, first, at->depth);
+    out += nn_panels_bytes(kern, first, at->depth);
     if (p->a16 != NULL) {
         kern->pack_a16(out, p->a16 + from, wide_step, deep_step, n_rows - first, there, at->depth);
     } else {
@@ -119,7 +116,8 @@ static void pack_a(const product_job *job, const piece *at, unsigned char *out) 
     }
 }
 
-static void pack_b(const product_job *job, const piece *at, void *out) {
+/* Returns the panels: out, or where they are kept. */
+static const unsigned char *pack_b(const product_job *job, const piece *at, unsigned char *out) {
     const bt_nn_product *const   p = job->p;
     const bt_kern_product *const kern = job->kern;
     const bool                   lies = p->trans_b == BT_KERN_T;
@@ -127,11 +125,15 @@ static void pack_b(const product_job *job, const piece *at, void *out) {
     const int64_t                deep_step = lies ? 1 : p->ld_b;
     const int64_t                n_cols = at->end_col - at->col;
     const int64_t                from = at->col * wide_step + at->d * deep_step;
+    if (job->packed != NULL) {
+        return nn_packed_at(job->packed, at->d, at->depth, at->col);
+    }
     if (p->b16 != NULL) {
         kern->pack_b16(out, p->b16 + from, wide_step, deep_step, n_cols, p->N - at->col, at->depth);
     } else {
         kern->pack_b(out, p->b + from, wide_step, deep_step, n_cols, p->N - at->col, at->depth);
     }
+    return out;
 }
 
 /* A tile of rows with a block of columns, to c. */
@@ -143,7 +145,7 @@ static void multiply_row(const product_job *job, const piece *at, int64_t i, flo
     const int64_t                from = i * p->ld_a + at->d; /* where A is read in place */
     for (int64_t j = at->col; j < at->end_col; j += kern->cols) {
         float *const               out = c + j - at->col;
-        const unsigned char *const b = b_panels + panels_bytes(kern, j - at->col, at->depth);
+        const unsigned char *const b = b_panels + nn_panels_bytes(kern, j - at->col, at->depth);
         if (!is_in_place(job, at, i)) {
             kern->tile(out, ld_c, a_panel, b, at->end_row - i, at->end_col - j, at->depth, p->alpha,
                        accumulate);
@@ -182,11 +184,11 @@ static void run_to_c(const product_job *job, piece *at, const panels *to, int64_
         pack_a(job, at, to->a);
         for (at->col = first_col; at->col < end_col; at->col += block) {
             at->end_col = min_i64(at->col + block, end_col);
-            pack_b(job, at, to->b);
+            const unsigned char *const b = pack_b(job, at, to->b);
             for (int64_t i = at->row; i < at->end_row; i += kern->rows) {
                 float *const c = p->c + i * p->ld_c + at->col;
                 multiply_row(job, at, i, c, p->ld_c,
-                             to->a + panels_bytes(kern, i - at->row, at->depth), to->b);
+                             to->a + nn_panels_bytes(kern, i - at->row, at->depth), b);
                 if (at->is_last) {
                     finish_row(job, at, i, c, p->ld_c);
                 }
@@ -200,6 +202,7 @@ static void run_to_c(const product_job *job, piece *at, const panels *to, int64_
 typedef struct deep_block {
     int64_t n_blocks; /* of the summed dimension */
     int64_t rows, cols;
+    int64_t ld_sums;
     size_t  a_bytes, b_bytes; /* of the panels of one block of the summed dimension */
     bool    is_too_deep;      /* for even one panel of columns: factors are packed for each tile */
 } deep_block;
@@ -212,8 +215,9 @@ static deep_block deep_block_of(const product_job *job) {
     b.is_too_deep = n_row_panels == 0 || n_col_panels == 0;
     b.rows = (b.is_too_deep ? 1 : n_row_panels) * kern->rows;
     b.cols = (b.is_too_deep ? 1 : n_col_panels) * kern->cols;
-    b.a_bytes = b.is_too_deep ? 0 : panels_bytes(kern, b.rows, job->depth);
-    b.b_bytes = b.is_too_deep ? 0 : panels_bytes(kern, b.cols, job->depth);
+    b.ld_sums = b.cols + SUMS_GAP;
+    b.a_bytes = b.is_too_deep ? 0 : nn_panels_bytes(kern, b.rows, job->depth);
+    b.b_bytes = b.is_too_deep ? 0 : nn_panels_bytes(kern, b.cols, job->depth);
     return b;
 }
 
@@ -228,17 +232,20 @@ static void multiply_deep(const product_job *job, piece *at, const panels *to,
     const bt_kern_product *const kern = job->kern;
     for (int64_t i = at->row; i < at->end_row; i += kern->rows) {
         for (int64_t n = 0; n < deep->n_blocks; n++) {
+            const unsigned char *b = to->b + (size_t)n * deep->b_bytes;
             set_depth(job, at, n);
             if (deep->is_too_deep) {
                 pack_a(job, at, to->a);
-                pack_b(job, at, to->b);
             }
-            multiply_row(job, at, i, to->sums, deep->cols,
+            if (deep->is_too_deep || job->packed != NULL) {
+                b = pack_b(job, at, to->b);
+            }
+            multiply_row(job, at, i, to->sums, deep->ld_sums,
                          to->a + (size_t)n * deep->a_bytes +
-                             panels_bytes(kern, i - at->row, at->depth),
-                         to->b + (size_t)n * deep->b_bytes);
+                             nn_panels_bytes(kern, i - at->row, at->depth),
+                         b);
         }
-        finish_row(job, at, i, to->sums, deep->cols);
+        finish_row(job, at, i, to->sums, deep->ld_sums);
     }
 }
 
@@ -257,7 +264,7 @@ static void run_to_c16(const product_job *job, piece *at, const panels *to, int6
             at->end_col = min_i64(at->col + deep.cols, end_col);
             for (int64_t n = 0; n < deep.n_blocks && !deep.is_too_deep; n++) {
                 set_depth(job, at, n);
-                pack_b(job, at, to->b + (size_t)n * deep.b_bytes);
+                (void)pack_b(job, at, to->b + (size_t)n * deep.b_bytes);
             }
             multiply_deep(job, at, to, &deep);
         }
@@ -340,14 +347,11 @@ static bool can_stay_in_place(const bt_nn_product *p, const bt_kern_product *ker
 
 static void run_pieces(bt_nn *nn, const bt_nn_product *p) {
     const bt_kern_product *const kern = nn->product;
-    const int64_t                depth = ceil_div(p->K, ceil_div(p->K, kern->depth));
-    product_job                  job = {.nn = nn,
-                                        .kern = kern,
-                                        .p = p,
-                                        .depth = ceil_div(depth, kern->depth_step) * kern->depth_step};
+    product_job job = {.nn = nn, .kern = kern, .p = p, .depth = nn_block_depth(kern, p->K)};
     BT_ASSERT(nn->panel_bytes >= bt_nn_product_scratch_bytes(kern));
     BT_ASSERT((p->a16 == NULL && p->b16 == NULL) || kern->pack_a16 != NULL);
     BT_ASSERT(p->c16 == NULL || !p->accumulate);
+    job.packed = p->b_packed != NULL ? p->b_packed : nn_find_packed(nn, p);
     job.in_place = can_stay_in_place(p, nn->product);
     cut_pieces(&job);
     bt_pool_run_cut(nn->pool, job.n_row_pieces * job.n_col_pieces, piece_task, &job);
@@ -366,7 +370,7 @@ static void epilogue_task(void *context, int64_t task, int32_t thread) {
 }
 
 static void run_blas(bt_nn *nn, const bt_nn_product *p) {
-    BT_ASSERT(p->a16 == NULL && p->b16 == NULL && p->c16 == NULL);
+    BT_ASSERT(p->a16 == NULL && p->b16 == NULL && p->c16 == NULL && p->b_packed == NULL);
     bt_kern_gemm(p->c, p->ld_c, p->trans_a, p->a, p->ld_a, p->trans_b, p->b, p->ld_b, p->M, p->N,
                  p->K, p->alpha, p->accumulate ? 1 : 0);
     if (p->epilogue != NULL) {

@@ -100,6 +100,7 @@ bool bt_exec_has_blas(void) {
 static void cpu_destroy(bt_exec *base) {
     exec_cpu *const exec = exec_cpu_of(base);
     exec_acts_deinit(&exec->acts);
+    exec_packs_deinit(&exec->packs);
     exec_parts_deinit(&exec->parts);
     exec_ranks_deinit(&exec->ranks);
     exec_lanes_free(exec->lanes);
@@ -140,10 +141,10 @@ static bt_status cpu_settle(bt_exec *base, bt_error *err) {
     return BT_OK;
 }
 
-/* The steps read the very buffers that the caller wrote into. */
+/* The steps read the very buffers that the caller wrote into, but for what is kept of them. */
 static bt_status cpu_changed(bt_exec *base, bt_error *err) {
-    (void)base;
     (void)err;
+    exec_packs_forget(exec_cpu_of(base), false);
     return BT_OK;
 }
 
@@ -162,8 +163,11 @@ static void copy_task(void *context, int64_t task, int32_t thread) {
 }
 
 static void cpu_copy(bt_exec *base, float *to, const float *from) {
-    const exec_cpu *const exec = exec_cpu_seen(base);
-    copy_job              job = {.to = to, .from = from, .n = exec->model->table.n_elements};
+    exec_cpu *const exec = exec_cpu_of(base);
+    copy_job        job = {.to = to, .from = from, .n = exec->model->table.n_elements};
+    if (to == base->param) {
+        exec_packs_forget(exec, false);
+    }
     bt_pool_run(exec->pool, (job.n + COPY_CHUNK - 1) / COPY_CHUNK, copy_task, &job);
 }
 
@@ -173,6 +177,7 @@ static bt_status cpu_swap_averages(bt_exec *base, bt_error *err) {
     if (exec->base.average == NULL) {
         return BT_FAIL(err, BT_E_INTERNAL, "this optimizer keeps no moving average to swap");
     }
+    exec_packs_forget(exec, false);
     exec_swap(exec->base.param, exec->base.average, exec->model->table.n_elements);
     return BT_OK;
 }
@@ -186,7 +191,7 @@ static size_t cpu_memory_bytes(const bt_exec *base) {
     return (size_t)flat_bytes(exec, exec->base.param != NULL, exec->base.average != NULL,
                               n_trained) -
            exec->released_bytes + exec_int8_bytes(exec->int8) +
-           (size_t)exec->acts.n_floats * sizeof(float) + exec->scratch_bytes +
+           (size_t)exec->acts.n_floats * sizeof(float) + exec->scratch_bytes + exec->packs.n_bytes +
            exec_lanes_bytes(exec->lanes) + (size_t)exec->parts.n_logits * sizeof(float) +
            (size_t)exec->parts.n_offsets * sizeof(int64_t) +
            (size_t)exec->ranks.cap_rows * sizeof(float);
@@ -257,6 +262,7 @@ bt_status bt_exec_create_cpu(const bt_model *model, const bt_optim *optim,
     }
     BT_CHECK(alloc_state(exec, err));
     BT_CHECK(exec_gradients_plan(exec, err));
+    BT_CHECK(exec_packs_create(exec, err));
     BT_CHECK(exec_ranks_init(exec, config, err));
     exec->parts.max_seqs = config->part_seqs;
     exec_scale_init(&exec->scale, config->precision, config->loss_scale);

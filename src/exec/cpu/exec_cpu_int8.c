@@ -319,6 +319,7 @@ bt_status exec_cpu_round_weights(bt_exec *base, bt_exec_rounded *out, bt_error *
     int8 = NULL;
     exec->is_16 = false; /* what is rounded is float32 */
     release_floats(exec);
+    exec_packs_drop(exec);
     *out = (bt_exec_rounded){.kernels = exec->int8->kern->name,
                              .n_bytes = exec->int8->n_bytes,
                              .n_bytes_before = exec->released_bytes};

@@ -138,6 +138,16 @@ typedef struct exec_ranks {
     bt_error      problem; /* code BT_OK: none yet */
 } exec_ranks;
 
+/* Weights kept packed (exec_cpu_packs.c). */
+typedef struct exec_packs {
+    bt_nn_weight  *weights;   /* owned; [n] by place */
+    int64_t       *params;    /* owned; [n] of the table */
+    bool          *is_packed; /* owned; [n] as the weight is now */
+    unsigned char *block;     /* owned; all panels; NULL: none are kept */
+    size_t         n_bytes;
+    int32_t        n;
+} exec_packs;
+
 /* How a parameter's gradient starts in a step (exec_cpu_gradient.c). */
 typedef enum exec_grad_kind {
     EXEC_GRAD_SUM = 0,        /* cleared, then added to */
@@ -169,6 +179,7 @@ typedef struct exec_cpu {
                              * the encoder is trained below the pooler */
     bt_optim_rows  *rows;   /* NULL: every row of the word table is updated in every step */
     exec_acts       acts;
+    exec_packs      packs;
     exec_parts      parts;
     exec_share      share; /* of the batch of this step */
     exec_ranks      ranks;
@@ -189,6 +200,16 @@ BT_MUST_USE bt_status exec_plan(exec_cpu *exec, const exec_shape *shape, const e
 size_t exec_acts_bytes(const exec_cpu *exec, const exec_shape *shape);
 size_t exec_scratch_bytes(const exec_cpu *exec, const exec_shape *shape);
 void   exec_acts_deinit(exec_acts *acts);
+
+/* exec_cpu_packs.c */
+BT_MUST_USE bt_status exec_packs_create(exec_cpu *exec, bt_error *err);
+void                  exec_packs_deinit(exec_packs *packs);
+/* From here on products pack as they go. */
+void exec_packs_drop(exec_cpu *exec);
+/* The parameters changed, or those that are trained. */
+void exec_packs_forget(exec_cpu *exec, bool only_trained);
+/* Before a pass: packs what changed. */
+void exec_packs_renew(exec_cpu *exec);
 
 /* exec_cpu_memory.c: bytes that the engine can still take. */
 uint64_t            exec_memory_left(const exec_cpu *exec);

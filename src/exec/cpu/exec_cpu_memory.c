@@ -56,7 +56,7 @@ bt_exec_memory exec_cpu_plan_memory(bt_exec *base, int64_t n_seqs, int64_t lengt
     const int64_t   part = exec->parts.max_seqs;
     const uint64_t  flat = (uint64_t)exec->model->table.n_elements * sizeof *exec->base.param;
     bt_exec_memory  m = {
-         .variables = flat,
+         .variables = flat + exec->packs.n_bytes,
          .n_seqs = part > 0 && part < n_seqs ? part : n_seqs,
          .length = length,
          .available = saturated_sum(bt_exec_memory_bytes(&exec->base), exec_memory_left(exec))};

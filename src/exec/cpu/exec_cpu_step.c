@@ -56,6 +56,7 @@ static bt_status prepare_training(exec_cpu *exec, const bt_batch *batch, bt_erro
 }
 
 void exec_read_words(exec_cpu *exec, const bt_batch *batch, int64_t step) {
+    exec_packs_renew(exec);
     if (exec->rows == NULL) {
         return;
     }
@@ -182,6 +183,7 @@ static bt_status train_step(exec_cpu *exec, const bt_batch *batch, int64_t step,
                        "this engine was made without an optimizer and cannot train");
     }
     BT_TRY(forward_backward(exec, batch, step, seed, result, &word_rows_sum_sq, err));
+    exec_packs_forget(exec, true);
     if (exec->ranks.comm != NULL) {
         return update_together(exec, batch, step, result, word_rows_sum_sq, err);
     }

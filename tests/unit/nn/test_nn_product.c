@@ -21,7 +21,7 @@ enum { MAX_FLOATS = 1 << 22, MAX_C = 1 << 17, GAP = 3, SEED_A = 1, SEED_B = 2, S
 static float         a[MAX_FLOATS], b[MAX_FLOATS], factor_a[MAX_FLOATS], factor_b[MAX_FLOATS];
 static float         c[MAX_FLOATS], want[MAX_FLOATS], again[MAX_FLOATS];
 static uint16_t      a16[MAX_FLOATS], b16[MAX_FLOATS], c16[MAX_C], again16[MAX_C];
-static unsigned char panels[3][1 << 23];
+static unsigned char panels[3][1 << 23], packed_panels[1 << 22];
 static int           seen[MAX_FLOATS];
 
 typedef struct shape {
@@ -126,6 +126,47 @@ static float rounded(float x, bt_precision precision) {
     return is_infinite ? copysignf(INFINITY, x) : (float)near;
 }
 
+/* p, which gave c, with B packed before: told of, or found by its address; C as it is or rounded.
+ */
+static void check_packed(bt_nn *nn, bt_nn_product p, const char *what) {
+    const int64_t      n_c = p.M * p.ld_c;
+    const float *const b_before = p.b;
+    bt_nn_weight       weights[3] = {{.b = NULL}, {.b = b}, {.b = b + 1}};
+    const bt_nn_packed packed = {.kern = nn->product, .K = p.K, .N = p.N, .panels = packed_panels};
+    assert_true(bt_nn_packed_bytes(nn->product, p.K, p.N) <= sizeof packed_panels);
+    memset(packed_panels, 0xA5, sizeof packed_panels);
+    for (int64_t i = bt_nn_packed_n_panels(&packed) - 1; i >= 0; i--) {
+        bt_nn_pack(&packed, p.b, p.ld_b, p.trans_b, i, i + 1);
+    }
+    p.c = again;
+    p.b = NULL;
+    p.b_packed = &packed;
+    fill_c(again, n_c);
+    bt_nn_product_run(nn, &p);
+    assert_memory_equal(again, c, (size_t)n_c * sizeof *c);
+    p.b = b_before;
+    p.b_packed = NULL;
+    p.ld_b = p.trans_b == BT_KERN_T ? p.K : p.N; /* not as b lies: only the panels can be right */
+    *(p.trans_b == BT_KERN_T ? &weights[1].transposed : &weights[1].as_is) = packed;
+    nn->weights = weights;
+    nn->n_weights = 3;
+    fill_c(again, n_c);
+    bt_nn_product_run(nn, &p);
+    assert_memory_equal(again, c, (size_t)n_c * sizeof *c);
+    if (!p.accumulate && nn->product->pack_a16 != NULL) {
+        p.a16 = a16;
+        p.c16 = c16;
+        bt_nn_product_run(nn, &p);
+        for (int64_t i = 0; i < n_c; i++) {
+            if (i % p.ld_c < p.N && c16[i] != bt_bf16_round(c[i])) {
+                fail_msg("%s, packed: element %d", what, (int)i);
+            }
+        }
+    }
+    nn->n_weights = 0;
+    memset(seen, 0, (size_t)(p.M * p.N) * sizeof *seen);
+}
+
 /* p, which gave c, with the factors and the result in bfloat16, each by itself and all of them. */
 static void check_typed(bt_nn *nn, bt_nn_product p, const char *what) {
     const int64_t  n_c = p.M * p.ld_c;
@@ -184,6 +225,9 @@ static void check_product(bt_nn *nn, const shape *s, int variant) {
     check_seen(&p);
     if (nn->product != NULL && nn->product->pack_a16 != NULL) {
         check_typed(nn, p, what);
+    }
+    if (nn->product != NULL) {
+        check_packed(nn, p, what);
     }
 }
 

@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Factors of products that are kept packed: block after block of the summed dimension, in each the
+ * panels of all columns. The bits of a product are those of packing each time. */
+#include "nn_internal.h"
+
+static int64_t ceil_div(int64_t a, int64_t b) {
+    return (a + b - 1) / b;
+}
+
+size_t nn_panels_bytes(const bt_kern_product *kern, int64_t n, int64_t depth) {
+    return (size_t)(n * ceil_div(depth, kern->depth_step) * kern->depth_step) * kern->element_bytes;
+}
+
+int64_t nn_block_depth(const bt_kern_product *kern, int64_t K) {
+    const int64_t even = ceil_div(K, ceil_div(K, kern->depth));
+    return ceil_div(even, kern->depth_step) * kern->depth_step;
+}
+
+static int64_t whole_cols(const bt_nn_packed *packed) {
+    return bt_nn_packed_n_panels(packed) * packed->kern->cols;
+}
+
+int64_t bt_nn_packed_n_panels(const bt_nn_packed *packed) {
+    return ceil_div(packed->N, packed->kern->cols);
+}
+
+size_t bt_nn_packed_bytes(const bt_kern_product *kern, int64_t K, int64_t N) {
+    const int64_t depth = nn_block_depth(kern, K);
+    return nn_panels_bytes(kern, ceil_div(N, kern->cols) * kern->cols, ceil_div(K, depth) * depth);
+}
+
+unsigned char *nn_packed_at(const bt_nn_packed *packed, int64_t d, int64_t depth, int64_t col) {
+    return packed->panels + nn_panels_bytes(packed->kern, whole_cols(packed), d) +
+           nn_panels_bytes(packed->kern, col, depth);
+}
+
+void bt_nn_pack(const bt_nn_packed *packed, const float *b, int64_t ld_b, bt_kern_trans trans_b,
+                int64_t first, int64_t end) {
+    const bt_kern_product *const kern = packed->kern;
+    const int64_t                wide_step = trans_b == BT_KERN_T ? ld_b : 1;
+    const int64_t                deep_step = trans_b == BT_KERN_T ? 1 : ld_b;
+    const int64_t                depth = nn_block_depth(kern, packed->K);
+    const int64_t                col = first * kern->cols;
+    const int64_t end_col = end * kern->cols < packed->N ? end * kern->cols : packed->N;
+    for (int64_t d = 0; d < packed->K && col < end_col; d += depth) {
+        const int64_t n_deep = packed->K - d < depth ? packed->K - d : depth;
+        kern->pack_b(nn_packed_at(packed, d, n_deep, col), b + col * wide_step + d * deep_step,
+                     wide_step, deep_step, end_col - col, packed->N - col, n_deep);
+    }
+}
+
+static const bt_nn_weight *find_weight(const bt_nn *nn, const float *b) {
+    int32_t first = 0;
+    int32_t end = nn->n_weights;
+    while (first < end) {
+        const int32_t middle = first + (end - first) / 2;
+        if (nn->weights[middle].b < b) {
+            first = middle + 1;
+        } else {
+            end = middle;
+        }
+    }
+    return first < nn->n_weights && nn->weights[first].b == b ? &nn->weights[first] : NULL;
+}
+
+const bt_nn_packed *nn_find_packed(const bt_nn *nn, const bt_nn_product *p) {
+    const bt_nn_weight *const weight = p->b == NULL ? NULL : find_weight(nn, p->b);
+    if (weight == NULL) {
+        return NULL;
+    }
+    const bool                is_transposed = p->trans_b == BT_KERN_T;
+    const bt_nn_packed *const packed = is_transposed ? &weight->transposed : &weight->as_is;
+    const bool                is_whole = packed->panels != NULL && packed->kern == nn->product &&
+                          packed->K == p->K && packed->N == p->N &&
+                          p->ld_b == (is_transposed ? p->K : p->N);
+    return is_whole ? packed : NULL;
+}
