@@ -236,7 +236,9 @@ static bt_status decide_classes(short_run *run, const char *input, const bt_data
 static bt_status read_config(const short_run *run, bt_arena *arena, bt_data_config *out,
                              bt_error *err) {
     BT_TRY(bt_arena_init(arena, 4096, err));
-    return bt_data_config_read(run->conf, TRAIN, 0, arena, out, err);
+    BT_TRY(bt_data_config_read(run->conf, TRAIN, 0, arena, out, err));
+    out->index_is_fixed = bt_flags_bool(run->flags, "dry_run");
+    return BT_OK;
 }
 
 static bt_status survey_input(const short_run *run, const column_list *texts,

@@ -142,7 +142,7 @@ static bool take_header(data_index_file *out, const uint8_t header[HEADER_BYTES]
                         int64_t *n_facts) {
     bt_reader     r = bt_reader_make(header + sizeof magic, HEADER_BYTES - sizeof magic);
     const int64_t rest = size - HEADER_BYTES;
-    return data_index_take(&r, 1, INT64_MAX / 64, &out->n_rows) &&
+    return data_index_take(&r, 0, INT64_MAX / 64, &out->n_rows) &&
            data_index_take(&r, 0, INT64_MAX, &out->end) &&
            data_index_take(&r, 0, MAX_FACTS_BYTES, n_facts) &&
            data_index_take(&r, 0, rest, &out->n_group_bytes) &&
@@ -251,6 +251,24 @@ void data_index_use(const data_index_file *file, data_places *places, data_names
     names->n = (size_t)file->n_names;
     names->file = file->file;
     names->at = places->distances_at + file->n_distance_bytes;
+}
+
+bt_status data_index_use_kept(const data_index *index, const bt_str *facts, data_index_file *file,
+                              data_places *places, data_names *names, bt_error *err) {
+    BT_TRY(data_index_find(index, file, err));
+    if (file->file != NULL && file->n_rows == places->n && file->facts.len == facts->len &&
+        memcmp(file->facts.data, facts->data, facts->len) == 0) {
+        data_index_use(file, places, names);
+    } else {
+        data_index_file_deinit(file);
+    }
+    bt_str_deinit(&file->facts);
+    return BT_OK;
+}
+
+void data_index_tell_known(const data_index *index, const data_index_file *file) {
+    bt_log(BT_LOG_INFO, "%s: where its %" PRId64 " rows are is known from %s", index->section,
+           file->n_rows, bt_fs_path(file->file));
 }
 
 /* Writing. */
@@ -372,11 +390,13 @@ static bt_status write_somewhere(const data_index *index, const index_content *c
             continue;
         }
         const bt_status rc = write_at(paths[i], paths[i] == index->cached, content, &problem);
-        if (rc == BT_OK) {
+        if (rc == BT_OK && n_rows > 0) {
             bt_log(BT_LOG_INFO,
                    "%s: where its %" PRId64 " rows are is kept in %s, so that the next start need "
                    "not read them all (runtime.data_index)",
                    index->section, n_rows, paths[i]);
+        }
+        if (rc == BT_OK) {
             return BT_OK;
         }
         if (rc == BT_E_INTERRUPTED || rc == BT_E_NOMEM) {
@@ -401,37 +421,4 @@ bt_status data_index_renew(const data_index *index, const data_index_file *file,
                            const bt_str *facts, bt_error *err) {
     const index_content content = {.facts = facts, .from = file};
     return write_somewhere(index, &content, file->n_rows, err);
-}
-
-/* Facts. */
-
-bt_status data_index_put(bt_str *facts, int64_t value, bt_error *err) {
-    uint8_t bytes[8];
-    bt_store_u64le(bytes, (uint64_t)value);
-    return bt_str_append_n(facts, bytes, sizeof bytes, err);
-}
-
-bt_status data_index_put_text(bt_str *facts, const char *text, size_t n, bt_error *err) {
-    BT_TRY(data_index_put(facts, (int64_t)n, err));
-    return bt_str_append_n(facts, text, n, err);
-}
-
-bool data_index_take(bt_reader *facts, int64_t least, int64_t most, int64_t *value) {
-    uint64_t word = 0;
-    if (!bt_read_u64le(facts, &word)) {
-        return false;
-    }
-    *value = (int64_t)word;
-    return least <= *value && *value <= most;
-}
-
-bool data_index_take_text(bt_reader *facts, bt_text_span *text) {
-    const uint8_t *bytes = NULL;
-    int64_t        n = 0;
-    if (!data_index_take(facts, 0, INT64_MAX, &n) || (uint64_t)n > bt_reader_left(facts) ||
-        !bt_read_bytes(facts, (size_t)n, &bytes)) {
-        return false;
-    }
-    *text = (bt_text_span){(const char *)bytes, (size_t)n};
-    return true;
 }

@@ -68,6 +68,10 @@ bt_status data_labels_tell_slips(const data_labels *labels, const char *section,
 /* On failure *place is where the label stands that the message speaks of. */
 bt_status data_labels_settle(data_labels *labels, const char *section, data_label_place *place,
                              bt_error *err);
+/* As facts of an index (data_index.h), and back: *ok false: they cannot be of n_parts files. */
+bt_status data_labels_put(const data_labels *labels, bt_str *facts, bt_error *err);
+bt_status data_labels_take(bt_reader *r, data_labels *labels, size_t n_parts, bool *ok,
+                           bt_error *err);
 bt_status data_labels_find(const data_labels *labels, bt_text_span text, int64_t *label,
                            bt_error *err);
 

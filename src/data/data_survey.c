@@ -9,6 +9,7 @@
 
 #include "bt/base/alloc.h"
 #include "bt/base/number.h"
+#include "data_index.h"
 #include "data_table.h"
 
 typedef struct survey_run {
@@ -18,6 +19,7 @@ typedef struct survey_run {
     table_fields         fields;
     data_labels          labels;
     bt_data_survey      *out;
+    bool                 is_indexed; /* an index of the labels is looked for, and kept */
 } survey_run;
 
 void bt_data_survey_deinit(bt_data_survey *survey) {
@@ -109,7 +111,8 @@ static bt_status learn_row(survey_run *run, const table_form *form, int32_t colu
     return rc == BT_E_NOMEM ? BT_FAIL(err, rc, "%s", found.msg) : BT_OK;
 }
 
-static bt_status read_labels(survey_run *run, const char *path, bt_error *err) {
+static bt_status read_labels(survey_run *run, const char *path, data_index_state *state,
+                             bt_error *err) {
     bt_status    rc = BT_OK;
     table_scan   scan = {0};
     table_source source;
@@ -117,6 +120,10 @@ static bt_status read_labels(survey_run *run, const char *path, bt_error *err) {
     bool         is_header = run->wish.has_header && run->wish.table != BT_TABLE_JSONL;
     bool         is_first = run->wish.table != BT_TABLE_JSONL;
     BT_CHECK(table_source_scan(&run->wish, path, &run->scratch, &source, &scan, err));
+    run->is_indexed = run->is_indexed && !source.is_unpacked;
+    if (run->is_indexed) {
+        bt_fs_stream_sum(scan.file);
+    }
     for (;;) {
         const char *row = NULL;
         size_t      n = 0;
@@ -138,9 +145,121 @@ static bt_status read_labels(survey_run *run, const char *path, bt_error *err) {
         }
         is_first = is_header = false;
     }
+    state->has_crc = bt_fs_stream_crc(scan.file, &state->crc);
 done:
     table_scan_close(&scan);
     return rc == BT_OK ? rc : bt_error_prefix(err, "%s", path);
+}
+
+/* The index of a survey: how many rows and lists, and the labels; no places of rows. */
+
+static bt_status ask(const survey_run *run, const data_rows *files, bt_str *question,
+                     bt_error *err) {
+    const table_wish *const wish = &run->wish;
+    BT_TRY(bt_str_appendf(question, err, "survey 1: %d %d %d '%s' %d '%s'\n", (int)wish->table,
+                          wish->delimiter, wish->quote,
+                          wish->encoding.name != NULL ? wish->encoding.name : "",
+                          wish->has_header ? 1 : 0, wish->keys[wish->label_key]));
+    return data_index_ask_paths(files, question, err);
+}
+
+static bt_status restore(survey_run *run, const data_index *index, const data_rows *files,
+                         data_index_state *states, bool *ok, bt_error *err) {
+    data_index_file file = {0};
+    bt_text_span    question = {0};
+    bool            is_new = false;
+    int64_t         n[2] = {0};
+    bt_status       rc = BT_OK;
+    *ok = false;
+    BT_CHECK(data_index_find(index, &file, err));
+    bt_reader r = bt_reader_make(file.facts.data, file.facts.len);
+    *ok = file.file != NULL && data_index_take_text(&r, &question);
+    for (size_t i = 0; *ok && i < files->n_parts; i++) {
+        BT_CHECK(data_index_check_state(&r, files->parts[i].path, &states[i], ok, &is_new, err));
+    }
+    *ok = *ok && data_index_take_all(&r, n, BT_ARRAY_LEN(n));
+    if (*ok) {
+        BT_CHECK(data_labels_take(&r, &run->labels, files->n_parts, ok, err));
+        run->out->n_rows = n[0];
+        run->out->n_lists = n[1];
+    }
+    if (!*ok) { /* what was learned until then */
+        run->out->n_rows = run->out->n_lists = 0;
+        data_labels_deinit(&run->labels);
+        BT_CHECK(data_labels_init(&run->labels, &run->schema, err));
+    }
+done:
+    data_index_file_deinit(&file);
+    return rc;
+}
+
+static bt_status keep(const survey_run *run, const data_index *index, const data_rows *files,
+                      const data_index_state *states, bt_error *err) {
+    const data_places no_places = {0};
+    const data_names  no_names = {0};
+    const int64_t     n[] = {run->out->n_rows, run->out->n_lists};
+    bt_str            facts = BT_STR_INIT;
+    bt_status         rc = BT_OK;
+    if (!run->is_indexed) {
+        return BT_OK;
+    }
+    BT_CHECK(data_index_put_text(&facts, bt_str_text(&index->question), index->question.len, err));
+    for (size_t i = 0; i < files->n_parts; i++) {
+        BT_CHECK(data_index_put_state(&facts, &states[i], err));
+    }
+    BT_CHECK(data_index_put_all(&facts, n, BT_ARRAY_LEN(n), err));
+    BT_CHECK(data_labels_put(&run->labels, &facts, err));
+    rc = data_index_keep(index, &facts, &no_places, &no_names, err);
+done:
+    bt_str_deinit(&facts);
+    return rc;
+}
+
+static bt_status begin_index(survey_run *run, const bt_data_config *config, const data_rows *files,
+                             data_index_state *states, data_index *index, bt_error *err) {
+    bt_str    question = BT_STR_INIT;
+    int64_t   n_bytes = 0;
+    bool      ok = false;
+    bt_status rc = BT_OK;
+    if (config->index == NULL) {
+        return BT_OK;
+    }
+    BT_CHECK(data_index_take_states(files, states, sizeof *states, &n_bytes, &ok, err));
+    if (ok) {
+        BT_CHECK(ask(run, files, &question, err));
+        BT_CHECK(data_index_init(index, config, files, n_bytes, &question, err));
+    }
+    run->is_indexed = data_index_is_used(index);
+done:
+    bt_str_deinit(&question);
+    return rc;
+}
+
+/* All labels of all files. */
+static bt_status learn_labels(survey_run *run, const bt_data_config *config, const data_rows *files,
+                              bt_error *err) {
+    data_index        index = {0};
+    bool              is_restored = false;
+    bt_status         rc = BT_OK;
+    data_index_state *states = bt_calloc_array(files->n_parts, sizeof *states);
+    if (states == NULL) {
+        return BT_FAIL(err, BT_E_NOMEM, "out of memory for %zu files", files->n_parts);
+    }
+    BT_CHECK(begin_index(run, config, files, states, &index, err));
+    if (run->is_indexed) {
+        BT_CHECK(restore(run, &index, files, states, &is_restored, err));
+    }
+    if (is_restored) {
+        goto done;
+    }
+    for (size_t i = 0; i < files->n_parts; i++) {
+        BT_CHECK(read_labels(run, files->parts[i].path, &states[i], err));
+    }
+    rc = keep(run, &index, files, states, err);
+done:
+    data_index_deinit(&index);
+    bt_free(states);
+    return rc;
 }
 
 static bool is_listed(const int64_t *values, size_t n, int64_t value) {
@@ -216,8 +335,8 @@ static bt_status survey(survey_run *run, const bt_data_config *config, const cha
     run->wish.table = out->table;
     want(&run->wish, labels, n_labels);
     BT_CHECK(find_label(run, files.parts[0].path, labels, n_labels, err));
-    for (size_t i = 0; counts && out->label != NULL && i < files.n_parts; i++) {
-        BT_CHECK(read_labels(run, files.parts[i].path, err));
+    if (counts && out->label != NULL) {
+        BT_CHECK(learn_labels(run, config, &files, err));
     }
     rc = count_labels(run, err);
 done:

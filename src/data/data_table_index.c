@@ -16,18 +16,6 @@ static const int64_t most = (int64_t)1 << MAX_BYTES_OF_ALL;
 
 /* The question. */
 
-static bt_status ask_paths(const table_rows *rows, bt_str *out, bt_error *err) {
-    for (size_t i = 0; i < rows->base.n_parts; i++) {
-        const char *const path = rows->base.parts[i].path;
-        char             *canonical = NULL;
-        BT_TRY(bt_fs_is_remote(path) ? BT_OK : bt_fs_canonical(path, &canonical, err));
-        const bt_status rc = bt_str_appendf(out, err, "%s\n", canonical != NULL ? canonical : path);
-        bt_free(canonical);
-        BT_TRY(rc);
-    }
-    return BT_OK;
-}
-
 static bt_status ask(const table_rows *rows, const bt_data_config *config, bt_str *out,
                      bt_error *err) {
     const table_wish *const     wish = &rows->wish;
@@ -49,25 +37,23 @@ static bt_status ask(const table_rows *rows, const bt_data_config *config, bt_st
                               (int)config->held_out, config->held_out_share, config->held_out_fold,
                               config->held_out_seed));
     }
-    return ask_paths(rows, out, err);
+    return data_index_ask_paths(&rows->base, out, err);
 }
 
 /* Of pairs of which some are held out no index is kept: two inputs draw together. */
 bt_status table_index_begin(table_rows *rows, const bt_data_config *config, bt_error *err) {
     int64_t   n_bytes = 0;
+    bool      ok = false;
     bt_str    question = BT_STR_INIT;
     bt_status rc = BT_OK;
     if (config->index == NULL || bt_str_equal(config->index, "none") ||
         (config->held_out != BT_HELD_OUT_ALL && rows->schema->text.right_key != NULL)) {
         return BT_OK;
     }
-    for (size_t i = 0; i < rows->base.n_parts; i++) {
-        bt_fs_stamp *const stamp = &rows->files[i].stamp;
-        BT_CHECK(bt_fs_stamp_take(rows->base.parts[i].path, stamp, err));
-        if (stamp->text[0] == '\0') {
-            goto done;
-        }
-        n_bytes += stamp->n_bytes;
+    BT_CHECK(data_index_take_states(&rows->base, &rows->files[0].state, sizeof rows->files[0],
+                                    &n_bytes, &ok, err));
+    if (!ok) {
+        goto done;
     }
     BT_CHECK(ask(rows, config, &question, err));
     BT_CHECK(data_index_init(&rows->index, config, &rows->base, n_bytes, &question, err));
@@ -78,20 +64,10 @@ done:
 
 /* Putting. */
 
-static bt_status put_all(bt_str *facts, const int64_t *values, size_t n, bt_error *err) {
-    for (size_t i = 0; i < n; i++) {
-        BT_TRY(data_index_put(facts, values[i], err));
-    }
-    return BT_OK;
-}
-
 static bt_status put_file(const table_rows *rows, size_t part, bt_str *facts, bt_error *err) {
     const table_file *const file = &rows->files[part];
     const table_form *const form = &file->source.form;
-    const int64_t           values[] = {file->stamp.is_settled,
-                                        file->has_crc,
-                                        file->crc,
-                                        rows->base.parts[part].n_rows,
+    const int64_t           values[] = {rows->base.parts[part].n_rows,
                                         file->n_bytes,
                                         form->delimiter,
                                         form->quote,
@@ -99,29 +75,10 @@ static bt_status put_file(const table_rows *rows, size_t part, bt_str *facts, bt
                                         form->is_values,
                                         (int64_t)form->list_at,
                                         (int64_t)file->n_columns};
-    BT_TRY(data_index_put_text(facts, file->stamp.text, strlen(file->stamp.text), err));
-    BT_TRY(put_all(facts, values, BT_ARRAY_LEN(values), err));
+    BT_TRY(data_index_put_state(facts, &file->state, err));
+    BT_TRY(data_index_put_all(facts, values, BT_ARRAY_LEN(values), err));
     for (size_t k = 0; k < rows->wish.n_keys; k++) {
         BT_TRY(data_index_put(facts, file->columns[k], err));
-    }
-    return BT_OK;
-}
-
-static bt_status put_place(const data_label_place *place, bt_str *facts, bt_error *err) {
-    const int64_t values[] = {(int64_t)place->part, place->line, place->column};
-    return put_all(facts, values, BT_ARRAY_LEN(values), err);
-}
-
-static bt_status put_labels(const data_labels *labels, bt_str *facts, bt_error *err) {
-    const int64_t values[] = {labels->n_lists, labels->n_vectors, (int64_t)labels->n_seen};
-    BT_TRY(put_all(facts, values, BT_ARRAY_LEN(values), err));
-    BT_TRY(put_place(&labels->vector, facts, err));
-    BT_TRY(put_place(&labels->other, facts, err));
-    for (size_t i = 0; i < labels->n_seen; i++) {
-        const data_label *const label = &labels->seen[i];
-        BT_TRY(data_index_put_text(facts, label->text, strlen(label->text), err));
-        BT_TRY(data_index_put(facts, label->count, err));
-        BT_TRY(put_place(&label->place, facts, err));
     }
     return BT_OK;
 }
@@ -134,15 +91,15 @@ static bt_status put_facts(const table_rows *rows, bt_str *facts, bt_error *err)
                                             rows->census.first_line};
     BT_TRY(data_index_put_text(facts, bt_str_text(&rows->index.question), rows->index.question.len,
                                err));
-    BT_TRY(put_all(facts, values, BT_ARRAY_LEN(values), err));
-    return put_labels(&rows->labels, facts, err);
+    BT_TRY(data_index_put_all(facts, values, BT_ARRAY_LEN(values), err));
+    return data_labels_put(&rows->labels, facts, err);
 }
 
 static bool may_keep(const table_rows *rows) {
     bool may = data_index_is_used(&rows->index) && rows->index.may_write;
     for (size_t i = 0; may && i < rows->base.n_parts; i++) {
         may = !rows->files[i].source.is_unpacked &&
-              rows->files[i].n_bytes == rows->files[i].stamp.n_bytes;
+              rows->files[i].n_bytes == rows->files[i].state.stamp.n_bytes;
     }
     return may;
 }
@@ -161,22 +118,7 @@ static bt_status put_kept(const table_rows *rows, bt_str *facts, bt_error *err) 
     BT_TRY(data_index_put_text(facts, bt_str_text(&rows->told), rows->told.len, err));
     for (size_t i = 0; is_split && i < labels->n_seen; i++) {
         const int64_t values[] = {labels->seen[i].id, labels->seen[i].count};
-        BT_TRY(put_all(facts, values, BT_ARRAY_LEN(values), err));
-    }
-    return BT_OK;
-}
-
-/* What was just written, in place of what is in memory. */
-static bt_status use_kept(table_rows *rows, const bt_str *facts, bt_error *err) {
-    data_index_file file = {0};
-    BT_TRY(data_index_find(&rows->index, &file, err));
-    if (file.file != NULL && file.n_rows == rows->base.n_rows && file.facts.len == facts->len &&
-        memcmp(file.facts.data, facts->data, facts->len) == 0) {
-        rows->index_file = file;
-        data_index_use(&rows->index_file, &rows->places, &rows->census.names);
-        bt_str_deinit(&rows->index_file.facts);
-    } else {
-        data_index_file_deinit(&file);
+        BT_TRY(data_index_put_all(facts, values, BT_ARRAY_LEN(values), err));
     }
     return BT_OK;
 }
@@ -187,120 +129,35 @@ bt_status table_index_keep(table_rows *rows, bt_str *facts, bt_error *err) {
     }
     BT_TRY(put_kept(rows, facts, err));
     BT_TRY(data_index_keep(&rows->index, facts, &rows->places, &rows->census.names, err));
-    return use_kept(rows, facts, err);
+    return data_index_use_kept(&rows->index, facts, &rows->index_file, &rows->places,
+                               &rows->census.names, err);
 }
 
 /* Taking. */
 
-static bool take_all(bt_reader *r, int64_t *values, size_t n) {
-    bool ok = true;
-    for (size_t i = 0; ok && i < n; i++) {
-        ok = data_index_take(r, 0, most, &values[i]);
-    }
-    return ok;
-}
-
-static bool take_place(bt_reader *r, const table_rows *rows, data_label_place *place) {
-    int64_t    values[3] = {0};
-    const bool ok = take_all(r, values, BT_ARRAY_LEN(values)) &&
-                    (uint64_t)values[0] < (uint64_t)rows->base.n_parts;
-    *place = (data_label_place){(size_t)values[0], values[1], values[2]};
-    return ok;
-}
-
-static bt_status take_labels(bt_reader *r, table_rows *rows, bool *ok, bt_error *err) {
-    data_labels *const labels = &rows->labels;
-    const int64_t      n_classes = rows->schema->n_classes;
-    int64_t            n[3] = {0};
-    *ok = take_all(r, n, BT_ARRAY_LEN(n)) && take_place(r, rows, &labels->vector) &&
-          take_place(r, rows, &labels->other) && n[2] <= DATA_LABELS_MAX &&
-          (n_classes <= 0 || n[2] <= n_classes + DATA_LABELS_MORE);
-    labels->n_lists = n[0];
-    labels->n_vectors = n[1];
-    for (int64_t i = 0; *ok && i < n[2]; i++) {
-        bt_text_span     text = {0};
-        data_label_place place = {0};
-        int64_t          count = 0;
-        *ok = data_index_take_text(r, &text) && text.n_bytes > 0 &&
-              memchr(text.text, '\0', text.n_bytes) == NULL &&
-              data_index_take(r, 1, most, &count) && take_place(r, rows, &place);
-        if (*ok) {
-            BT_TRY(data_labels_learn(labels, text, place, err));
-            *ok = labels->n_seen == (size_t)i + 1;
-            labels->seen[labels->n_seen - 1].count = count;
-        }
-    }
-    data_labels_forget_rows(labels);
-    return BT_OK;
-}
-
-static bool take_file(bt_reader *r, table_rows *rows, size_t part, bt_text_span *stamp,
-                      bool *is_settled) {
+static bool take_file(bt_reader *r, table_rows *rows, size_t part) {
     table_file *const file = &rows->files[part];
-    int64_t           v[11] = {0};
-    bool              ok = data_index_take_text(r, stamp);
+    int64_t           v[8] = {0};
+    bool              ok = true;
     for (size_t i = 0; ok && i < BT_ARRAY_LEN(v); i++) {
         /* characters may be negative */
-        ok = data_index_take(r, i == 5 || i == 6 ? INT8_MIN : 0, most, &v[i]);
+        ok = data_index_take(r, i == 2 || i == 3 ? INT8_MIN : 0, most, &v[i]);
     }
-    *is_settled = v[0] != 0;
-    file->has_crc = v[1] != 0;
-    file->crc = (uint32_t)v[2];
-    rows->base.parts[part].n_rows = v[3];
-    file->n_bytes = v[4];
+    rows->base.parts[part].n_rows = v[0];
+    file->n_bytes = v[1];
     file->source = (table_source){.form = {.table = rows->wish.table,
-                                           .delimiter = (char)v[5],
-                                           .quote = (char)v[6],
-                                           .has_sep_line = v[7] != 0,
-                                           .is_values = v[8] != 0,
-                                           .list_at = (size_t)v[9]}};
-    file->n_columns = (size_t)v[10];
+                                           .delimiter = (char)v[2],
+                                           .quote = (char)v[3],
+                                           .has_sep_line = v[4] != 0,
+                                           .is_values = v[5] != 0,
+                                           .list_at = (size_t)v[6]}};
+    file->n_columns = (size_t)v[7];
     for (size_t k = 0; ok && k < rows->wish.n_keys; k++) {
         int64_t column = 0;
-        ok = data_index_take(r, -1, v[10] > 0 ? v[10] - 1 : 0, &column);
+        ok = data_index_take(r, -1, v[7] > 0 ? v[7] - 1 : 0, &column);
         file->columns[k] = (int32_t)column;
     }
-    return ok && v[10] < INT32_MAX;
-}
-
-static bt_status sum_file(const char *path, uint32_t *crc, bool *is_whole, bt_error *err) {
-    enum { BLOCK_BYTES = 1 << 18 };
-    bt_fs_stream *stream = NULL;
-    bt_status     rc = BT_OK;
-    size_t        got = BLOCK_BYTES;
-    char *const   block = bt_alloc(BLOCK_BYTES);
-    if (block == NULL) {
-        return BT_FAIL(err, BT_E_NOMEM, "out of memory: cannot read %s", path);
-    }
-    BT_CHECK(bt_fs_stream_open(path, &stream, err));
-    bt_fs_stream_sum(stream);
-    while (got == BLOCK_BYTES) {
-        BT_CHECK(bt_fs_stream_read(stream, block, BLOCK_BYTES, &got, err));
-    }
-    *is_whole = bt_fs_stream_crc(stream, crc);
-done:
-    bt_fs_stream_close(stream);
-    bt_free(block);
-    return rc;
-}
-
-/* Is it the file that was read? *is_new: it has another state, yet the same bytes. */
-static bt_status check_file(const table_rows *rows, size_t part, bt_text_span stamp,
-                            bool is_settled, bool *ok, bool *is_new, bt_error *err) {
-    const table_file *const file = &rows->files[part];
-    uint32_t                crc = 0;
-    bool                    is_whole = false;
-    const bool              is_same = stamp.n_bytes == strlen(file->stamp.text) &&
-                         memcmp(stamp.text, file->stamp.text, stamp.n_bytes) == 0;
-    *ok = is_same && is_settled;
-    if (*ok || !file->has_crc || file->stamp.n_bytes != file->n_bytes ||
-        bt_fs_is_remote(rows->base.parts[part].path)) {
-        return BT_OK;
-    }
-    BT_TRY(sum_file(rows->base.parts[part].path, &crc, &is_whole, err));
-    *ok = is_whole && crc == file->crc;
-    *is_new = *is_new || *ok;
-    return BT_OK;
+    return ok && v[7] < INT32_MAX;
 }
 
 static bt_status take_files(bt_reader *r, table_rows *rows, const data_index_file *index, bool *ok,
@@ -310,14 +167,10 @@ static bt_status take_files(bt_reader *r, table_rows *rows, const data_index_fil
     rows->base.n_rows = 0;
     for (size_t i = 0; *ok && i < rows->base.n_parts; i++) {
         data_part *const part = &rows->base.parts[i];
-        bt_text_span     stamp = {0};
-        bool             is_settled = false;
-        *ok = take_file(r, rows, i, &stamp, &is_settled) &&
-              rows->files[i].n_bytes == rows->files[i].stamp.n_bytes && base < most &&
+        BT_TRY(data_index_check_state(r, part->path, &rows->files[i].state, ok, is_new, err));
+        *ok = *ok && take_file(r, rows, i) &&
+              rows->files[i].n_bytes == rows->files[i].state.stamp.n_bytes && base < most &&
               part->n_rows <= index->n_rows - rows->base.n_rows;
-        if (*ok) {
-            BT_TRY(check_file(rows, i, stamp, is_settled, ok, is_new, err));
-        }
         rows->files[i].base = base;
         base += rows->files[i].n_bytes;
         part->first = rows->base.n_rows;
@@ -331,7 +184,7 @@ static bt_status take_facts(bt_reader *r, table_rows *rows, bool *ok, bt_error *
     bt_data_census *const census = &rows->census.facts;
     bt_text_span          question = {0};
     int64_t               v[7] = {0};
-    *ok = data_index_take_text(r, &question) && take_all(r, v, BT_ARRAY_LEN(v)) &&
+    *ok = data_index_take_text(r, &question) && data_index_take_all(r, v, BT_ARRAY_LEN(v)) &&
           v[2] <= rows->max_damaged && (uint64_t)v[5] < (uint64_t)rows->base.n_parts;
     if (!*ok) {
         return BT_OK;
@@ -347,7 +200,7 @@ static bt_status take_facts(bt_reader *r, table_rows *rows, bool *ok, bt_error *
         data_census_miss(census, rows->base.parts[v[5]].path, v[6]);
     }
     census->n_without_text = v[4];
-    return take_labels(r, rows, ok, err);
+    return data_labels_take(r, &rows->labels, rows->base.n_parts, ok, err);
 }
 
 /* As before anything was learned. */
@@ -359,8 +212,8 @@ static bt_status forget(table_rows *rows, bt_error *err) {
     data_index_file_deinit(&rows->index_file);
     bt_str_clear(&rows->told);
     for (size_t i = 0; i < rows->base.n_parts; i++) {
-        const bt_fs_stamp stamp = rows->files[i].stamp;
-        rows->files[i] = (table_file){.stamp = stamp};
+        const bt_fs_stamp stamp = rows->files[i].state.stamp;
+        rows->files[i] = (table_file){.state = {.stamp = stamp}};
         rows->base.parts[i].first = rows->base.parts[i].n_rows = 0;
     }
     rows->base.n_rows = 0;
@@ -427,8 +280,7 @@ bt_status table_index_restore(table_rows *rows, bool *is_restored, bt_error *err
     data_index_use(&rows->index_file, &rows->places, &rows->census.names);
     BT_TRY(table_sample(rows, err));
     rows->base.is_known = true;
-    bt_log(BT_LOG_INFO, "%s: where its %" PRId64 " rows are is known from %s", rows->wish.section,
-           rows->base.n_rows, bt_fs_path(rows->index_file.file));
+    data_index_tell_known(&rows->index, &rows->index_file);
     *is_restored = true;
     return BT_OK;
 }

@@ -152,7 +152,7 @@ static bt_status index_file(table_rows *rows, data_part *part, table_file *file,
         bt_fs_stream_sum(scan.file);
     }
     BT_CHECK(scan_file(rows, part, file, &scan, err));
-    file->has_crc = bt_fs_stream_crc(scan.file, &file->crc);
+    file->state.has_crc = bt_fs_stream_crc(scan.file, &file->state.crc);
     file->n_bytes = file->source.is_unpacked ? file->source.end - file->source.begin
                                              : bt_fs_stream_offset(scan.file);
     *base += file->n_bytes;

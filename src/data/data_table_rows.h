@@ -11,15 +11,12 @@
 #include "data_table.h"
 
 typedef struct table_file {
-    int64_t      base; /* where its bytes begin among those of all files: rows->places */
-    int64_t      n_bytes;
-    table_source source;
-    size_t       n_columns;               /* that every row has; not of JSON */
-    int32_t      columns[TABLE_MAX_KEYS]; /* of the wanted fields; -1: there is none */
-    /* Where an index is kept: its state before it was read, and what was read. */
-    bt_fs_stamp stamp;
-    bool        has_crc;
-    uint32_t    crc;
+    int64_t          base; /* where its bytes begin among those of all files: rows->places */
+    int64_t          n_bytes;
+    table_source     source;
+    size_t           n_columns;               /* that every row has; not of JSON */
+    int32_t          columns[TABLE_MAX_KEYS]; /* of the wanted fields; -1: there is none */
+    data_index_state state;                   /* where an index is kept */
 } table_file;
 
 typedef struct table_rows {

@@ -83,27 +83,29 @@ static bt_status reserve(bt_str *buffer, size_t n_bytes, bt_error *err) {
     return bt_grow(&buffer->data, &buffer->cap, n_bytes, 1, SIZE_MAX / 2, err);
 }
 
-bt_status bt_tfrecord_read_at(const bt_file *file, const bt_tfrecord_index *index, int64_t i,
-                              bt_str *buffer, bt_record *record, bt_error *err) {
-    BT_ASSERT(i >= 0 && i < index->n_records);
+bt_status bt_tfrecord_read_frame(const bt_file *file, int64_t begin, int64_t end, int64_t i,
+                                 bt_str *buffer, bt_record *record, bt_error *err) {
     const char *const path = bt_fs_path(file);
-    const int64_t     offset = index->offsets[i];
-    const size_t      n_frame = (size_t)(index->offsets[i + 1] - offset);
+    const size_t      n_frame = end > begin ? (size_t)(end - begin) : 0;
     uint64_t          length = 0;
+    if (n_frame < TFRECORD_HEADER_BYTES + TFRECORD_FOOTER_BYTES) {
+        return BT_FAIL(err, BT_E_FORMAT,
+                       "%s: record %" PRId64 " at byte %" PRId64 " has fewer than 16 bytes", path,
+                       i, begin);
+    }
     BT_TRY(reserve(buffer, n_frame, err));
-    BT_TRY(bt_fs_read_at(file, offset, buffer->data, n_frame, err));
+    BT_TRY(bt_fs_read_at(file, begin, buffer->data, n_frame, err));
     const uint8_t *const frame = (const uint8_t *)buffer->data;
-    BT_TRY(tfrecord_check_header(frame, path, i, offset, (int64_t)n_frame - TFRECORD_HEADER_BYTES,
+    BT_TRY(tfrecord_check_header(frame, path, i, begin, (int64_t)n_frame - TFRECORD_HEADER_BYTES,
                                  &length, err));
     if (length + TFRECORD_HEADER_BYTES + TFRECORD_FOOTER_BYTES != n_frame) {
         return BT_FAIL(err, BT_E_FORMAT,
                        "%s: record %" PRId64 " at byte %" PRId64
                        " changed its length while it was in use",
-                       path, i, offset);
+                       path, i, begin);
     }
-    BT_TRY(
-        tfrecord_check_data(frame + TFRECORD_HEADER_BYTES, (size_t)length, path, i, offset, err));
-    *record = (bt_record){{frame + TFRECORD_HEADER_BYTES, (size_t)length}, i, offset};
+    BT_TRY(tfrecord_check_data(frame + TFRECORD_HEADER_BYTES, (size_t)length, path, i, begin, err));
+    *record = (bt_record){{frame + TFRECORD_HEADER_BYTES, (size_t)length}, i, begin};
     return BT_OK;
 }
 
@@ -115,13 +117,10 @@ bt_status bt_tfrecord_read_offset(const bt_file *file, int64_t offset, int64_t i
     BT_TRY(bt_fs_read_at(file, offset, header, sizeof header, err));
     BT_TRY(tfrecord_check_header(header, bt_fs_path(file), i, offset,
                                  end - offset - TFRECORD_HEADER_BYTES, &length, err));
-    int64_t           frame[2] = {offset,
-                                  offset + (int64_t)length + TFRECORD_HEADER_BYTES + TFRECORD_FOOTER_BYTES};
-    bt_tfrecord_index one = {.offsets = frame, .n_records = 1};
-    BT_TRY(bt_tfrecord_read_at(file, &one, 0, buffer, record, err));
-    record->index = i;
+    const int64_t next = offset + (int64_t)length + TFRECORD_HEADER_BYTES + TFRECORD_FOOTER_BYTES;
+    BT_TRY(bt_tfrecord_read_frame(file, offset, next, i, buffer, record, err));
     if (next_offset != NULL) {
-        *next_offset = frame[1];
+        *next_offset = next;
     }
     return BT_OK;
 }

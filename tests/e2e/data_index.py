@@ -31,7 +31,7 @@ class Indexed(text_input.Text):
                 out.writelines(json.dumps({'sentence': text, 'label': label}) + '\n' for text, label in rows)
             elif form == 'csv':
                 out.write('sentence,label\n')
-                out.writelines('"%s",%d\n' % (text.replace('"', '""'), label) for text, label in rows)
+                out.writelines('"%s",%s\n' % (text.replace('"', '""'), label) for text, label in rows)
             else:
                 out.write('sentence\tlabel\n')
                 out.writelines('%s\t%d\n' % row for row in rows)
@@ -117,6 +117,80 @@ class SameBits(Indexed):
             self.start(model_dir=folder, more='runtime.data_index=auto')
             self.start(model_dir=folder, more='trainer.train_steps=20,runtime.data_index=' + then)
             self.same_values(self.path('straight', 'ckpt-20'), self.path(folder, 'ckpt-20'))
+
+
+class Short(Indexed):
+    def test_the_short_command(self):
+        """--train alone: what it decides by the labels, the rows it holds out and its weights."""
+        self.table('t.csv', [(text, ('no', 'yes')[label]) for text, label in self.rows['train']])
+        words = ['--experiment=bert/sentence_prediction', '--mode=train_and_eval', '--config_file=model.yaml', '--train=data/t.csv',
+                 '--params_override=runtime.threads=1,task.model.num_classes=2,trainer.train_steps=3,trainer.steps_per_loop=3,trainer.summary_interval=3,'
+                 'task.train_data.seq_length=16,task.validation_data.seq_length=16,task.train_data.vocab_file=%s,'
+                 'task.validation_data.vocab_file=%s' % (text_input.VOCAB, text_input.VOCAB)]
+
+        def go(folder, more=''):
+            result = e2e.run(words[:-1] + [words[-1] + more, '--model_dir=' + folder], cwd=self.folder, env=self.env)
+            self.assertEqual(result.code, 0, str(result))
+            return result.stderr.split('ready for')[0].replace(',runtime.data_index=none', '')
+        off = go('off', ',runtime.data_index=none')
+        self.assertEqual(self.indexes(), [])
+        first = go('first')
+        self.assertEqual(first.count(KEPT), 2)
+        before = self.indexes()
+        second = go('second')
+        self.assertEqual((second.count(KNOWN), second.count(KEPT), self.indexes()), (2, 0, before))
+        self.assertEqual([line for line in off.splitlines() if 'memory' not in line and 'bert-train: ' in line][:3],
+                         [line for line in second.splitlines() if KNOWN not in line and 'memory' not in line and 'bert-train: ' in line][:3])
+        self.same_values(self.path('off', 'ckpt-3'), self.path('second', 'ckpt-3'))
+        # a third label in the file: what is decided is decided anew
+        with open(self.path('data/t.csv'), 'a', encoding='utf-8') as out:
+            out.write('the dog,maybe\n')
+        words[-1] = words[-1].replace('task.model.num_classes=2,', '')
+        result = e2e.run(words + ['--model_dir=third'], cwd=self.folder, env=self.env)
+        self.assertNotIn(KNOWN, result.stderr)
+        self.assertIn('maybe', result.stderr)
+
+
+class Records(Indexed):
+    def setUp(self):
+        super().setUp()
+        self.rows = e2e.make_rows(64, seed=7)
+        self.shards(self.rows)
+        self.keys = 'task.train_data.input_path="data/t*.rec",task.validation_data.input_path=data/dev.rec'
+
+    def shards(self, rows):
+        for i in range(3):
+            e2e.write_records(self.path('data/t%d.rec' % i), rows[i::3])
+        e2e.write_records(self.path('data/dev.rec'), e2e.make_rows(20, seed=8))
+        self.settle()
+
+    def go(self, model_dir, more=''):
+        return self.train(override='runtime.threads=1,' + self.keys + more, model_dir=model_dir, run_how={'env': self.env})
+
+    def test_the_same_bits(self):
+        self.go('off', ',runtime.data_index=none')
+        results = [self.go('first'), self.go('second')]
+        self.assertEqual([(r.stderr.count(KEPT), r.stderr.count(KNOWN)) for r in results], [(2, 0), (0, 2)])
+        for folder in ('first', 'second'):
+            self.same_run('off', folder)
+
+    def test_changed_ones_are_read_anew(self):
+        self.go('before')
+        self.shards(self.rows[:20] + self.rows[25:])  # another number in each
+        result = self.go('after')
+        self.assertEqual((result.stderr.count(KEPT), result.stderr.count(KNOWN)), (2, 0))
+        self.go('fresh', ',runtime.data_index=none')
+        self.same_run('fresh', 'after')
+
+    def test_a_record_that_is_damaged_later_is_told(self):
+        """Read anew, and its own checksum is wrong."""
+        self.go('before')
+        path = self.path('data/t1.rec')
+        with open(path, 'rb+') as out:
+            out.seek(200)
+            out.write(b'\xff')
+        self.assertIn('t1.rec', self.one_error(self.train(expect=3, override=self.keys, model_dir='after',
+                                                          run_how={'env': self.env})))
 
 
 class Changed(Indexed):

@@ -52,7 +52,8 @@ static void read_by_index(const char *path, found *f) {
         bt_fs_open(path, &file, NULL) == BT_OK) {
         bt_record record;
         while (f->n < index.n_records &&
-               bt_tfrecord_read_at(file, &index, f->n, &buffer, &record, NULL) == BT_OK) {
+               bt_tfrecord_read_frame(file, index.offsets[f->n], index.offsets[f->n + 1], f->n,
+                                      &buffer, &record, NULL) == BT_OK) {
             add(f, &record);
         }
         f->is_whole = f->n == index.n_records;

@@ -50,11 +50,12 @@ typedef struct bt_tfrecord_index {
 BT_MUST_USE bt_status bt_tfrecord_index_build(const char *path, bt_tfrecord_index *out,
                                               bt_error *err);
 void                  bt_tfrecord_index_deinit(bt_tfrecord_index *index);
-/* Record number i, both checksums verified. buffer grows when needed and holds the bytes: the
- * record is borrowed until buffer changes. Threads may share file and index, not buffer. */
-BT_MUST_USE bt_status bt_tfrecord_read_at(const bt_file *file, const bt_tfrecord_index *index,
-                                          int64_t i, bt_str *buffer, bt_record *record,
-                                          bt_error *err);
+/* Record number i, the bytes [begin, end) of the file as an index says, both checksums verified.
+ * buffer grows when needed and holds the bytes: the record is borrowed until buffer changes.
+ * Threads may share the file, not buffer. */
+BT_MUST_USE bt_status bt_tfrecord_read_frame(const bt_file *file, int64_t begin, int64_t end,
+                                             int64_t i, bt_str *buffer, bt_record *record,
+                                             bt_error *err);
 /* Record number i at byte offset of a file of which no index was built. *next_offset may be NULL.
  */
 BT_MUST_USE bt_status bt_tfrecord_read_offset(const bt_file *file, int64_t offset, int64_t i,

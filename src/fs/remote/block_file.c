@@ -1,10 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * A remote file as blocks. Blocks that were fetched are kept in a nameless local file, so that
- * reading in any order, and reading again, costs one transfer of each; threads fetch the blocks
- * after the place that was read last, several at a time, so that a round trip's latency is paid
- * once and not once a block. All that have the same version of a file open share it, and it is kept
- * after the last one closed it, for whoever opens it next (an index pass, then the rows).
+ * reading in any order, and reading again, costs one transfer of each. Who reads on from where it
+ * was gets runs of blocks, and threads fetch those that come next, several at a time, so that a
+ * round trip's latency is paid once and not once a run. Who jumps gets the blocks that were asked
+ * for and no more, so that the first rows of a shuffled file come at once; after some jumps the
+ * threads fetch the rest of the file, from front to back, beside the reader. All that have the same
+ * version of a file open share it, and it is kept after the last one closed it, for whoever opens
+ * it next (an index pass, then the rows).
  *
  * When all blocks are there their crc32c is held against what the store says the file's is. */
 #define _GNU_SOURCE /* O_TMPFILE, mkostemp */
@@ -26,8 +29,15 @@
 #include "bt/base/stop.h"
 #include "remote.h"
 
-enum { N_FETCHERS = 6, AHEAD_BLOCKS = 12, MAX_KEPT = 64, MAX_DAMAGED = 3 };
-static const int64_t block_bytes = (int64_t)1 << 21;
+enum {
+    N_FETCHERS = 6,
+    RUN_BLOCKS = 8, /* in one request at most */
+    AHEAD_BLOCKS = 12 * RUN_BLOCKS,
+    JUMPS_OF_A_SHUFFLE = 16,
+    MAX_KEPT = 64,
+    MAX_DAMAGED = 3
+};
+static const int64_t block_bytes = (int64_t)1 << 18;
 static const int64_t max_kept_bytes = (int64_t)1 << 36; /* of files that nobody has open */
 
 typedef enum block_state { BLOCK_MISSING, BLOCK_BUSY, BLOCK_READY } block_state;
@@ -53,7 +63,11 @@ struct block_file {
     int64_t             n_blocks;
     block              *blocks;
     int64_t             n_ready;
-    int64_t             cursor; /* the block that was read last */
+    int64_t             cursor;   /* the block that was read last */
+    int64_t             n_steady; /* so many blocks were read since without a jump */
+    int64_t             n_jumps;  /* to a place that was neither that one nor the next */
+    bool                is_jump;  /* the last read was one */
+    int64_t             filled;   /* before it no block is missing, unless it failed */
     fetcher             fetchers[N_FETCHERS];
     atomic_int          cancel;
     pthread_mutex_t     lock;
@@ -303,6 +317,7 @@ static bt_status check_whole(block_file *file, bt_error *err) {
             file->blocks[b].state = BLOCK_MISSING;
         }
         file->n_ready = 0;
+        file->filled = 0;
         if (++file->n_damaged < MAX_DAMAGED) {
             bt_log(BT_LOG_WARNING, "%s: the bytes that came have a wrong crc32c, asked for again",
                    file->path);
@@ -317,36 +332,54 @@ static bt_status check_whole(block_file *file, bt_error *err) {
     return BT_OK;
 }
 
-/* Block b, which is BUSY by us, without the lock. */
-static bt_status fetch_block(block_file *file, int64_t b, uint8_t *buffer, uint32_t *crc,
-                             bt_error *err) {
-    enum { TRIES_OF_ONE_BLOCK_FILE = 3 };
-    const size_t n = size_of_block(file, b);
+static size_t size_of_run(const block_file *file, int64_t b, int64_t n) {
+    return (size_t)(n - 1) * (size_t)block_bytes + size_of_block(file, b + n - 1);
+}
+
+/* Blocks b .. b + n - 1, which are BUSY by us, without the lock. */
+static bt_status fetch_run(block_file *file, int64_t b, int64_t n, uint8_t *buffer,
+                           uint32_t crcs[RUN_BLOCKS], bt_error *err) {
+    enum { TRIES_OF_A_WHOLE_FILE = 3 };
+    const size_t n_bytes = size_of_run(file, b, n);
     for (int i = 1;; i++) {
-        BT_TRY(file->store->read(file->path, &file->info, b * block_bytes, buffer, n, &file->cancel,
-                                 err));
-        *crc = bt_crc32c(0, buffer, n);
-        /* a file of one block can be judged, and asked for again, at once */
-        if (file->n_blocks > 1 || !file->info.has_crc32c || *crc == file->info.crc32c ||
-            i == TRIES_OF_ONE_BLOCK_FILE) {
+        BT_TRY(file->store->read(file->path, &file->info, b * block_bytes, buffer, n_bytes,
+                                 &file->cancel, err));
+        /* a file that came in one run can be judged, and asked for again, at once */
+        if (file->n_blocks > n || !file->info.has_crc32c || i == TRIES_OF_A_WHOLE_FILE ||
+            bt_crc32c(0, buffer, n_bytes) == file->info.crc32c) {
             break;
         }
         bt_log(BT_LOG_DEBUG, "%s: wrong crc32c, asked for again", file->path);
     }
-    return store_bytes(file, buffer, n, b * block_bytes, err);
+    for (int64_t i = 0; i < n; i++) {
+        crcs[i] = bt_crc32c(0, buffer + i * block_bytes, size_of_block(file, b + i));
+    }
+    return store_bytes(file, buffer, n_bytes, b * block_bytes, err);
+}
+
+/* With the lock held: of the missing blocks from b on, at most so many, which are ours now. */
+static int64_t take_run(block_file *file, int64_t b, int64_t most) {
+    int64_t n = 0;
+    most = most < RUN_BLOCKS ? most : RUN_BLOCKS;
+    while (n < most && b + n < file->n_blocks && file->blocks[b + n].state == BLOCK_MISSING) {
+        file->blocks[b + n++].state = BLOCK_BUSY;
+    }
+    return n;
 }
 
 /* Called and returns with the lock held. */
-static bt_status fetch_locked(block_file *file, int64_t b, uint8_t *buffer, bt_error *err) {
-    uint32_t crc = 0;
-    file->blocks[b].state = BLOCK_BUSY;
+static bt_status fetch_locked(block_file *file, int64_t b, int64_t n, uint8_t *buffer,
+                              bt_error *err) {
+    uint32_t crcs[RUN_BLOCKS] = {0};
     pthread_mutex_unlock(&file->lock);
-    bt_status rc = fetch_block(file, b, buffer, &crc, err);
+    bt_status rc = fetch_run(file, b, n, buffer, crcs, err);
     pthread_mutex_lock(&file->lock);
-    file->blocks[b].state = rc == BT_OK ? BLOCK_READY : BLOCK_MISSING;
+    for (int64_t i = 0; i < n; i++) {
+        file->blocks[b + i].state = rc == BT_OK ? BLOCK_READY : BLOCK_MISSING;
+        file->blocks[b + i].crc = crcs[i];
+    }
     if (rc == BT_OK) {
-        file->blocks[b].crc = crc;
-        file->n_ready++;
+        file->n_ready += n;
         if (file->n_ready == file->n_blocks && !file->is_checked) {
             rc = check_whole(file, err);
         }
@@ -355,9 +388,8 @@ static bt_status fetch_locked(block_file *file, int64_t b, uint8_t *buffer, bt_e
     return rc;
 }
 
-static int64_t next_ahead(const block_file *file) {
-    const int64_t end = file->cursor + 1 + AHEAD_BLOCKS;
-    for (int64_t b = file->cursor < 0 ? 0 : file->cursor; b < end && b < file->n_blocks; b++) {
+static int64_t next_missing(const block_file *file, int64_t begin, int64_t end) {
+    for (int64_t b = begin; b < end && b < file->n_blocks; b++) {
         if (file->blocks[b].state == BLOCK_MISSING) {
             return b;
         }
@@ -365,10 +397,24 @@ static int64_t next_ahead(const block_file *file) {
     return -1;
 }
 
+/* -1: nothing is to be fetched before it is asked for. Who has read little may not read more. */
+static int64_t next_ahead(block_file *file) {
+    const int64_t ahead = RUN_BLOCKS + 4 * file->n_steady;
+    if (file->n_jumps >= JUMPS_OF_A_SHUFFLE) {
+        const int64_t b = next_missing(file, file->filled, file->n_blocks);
+        file->filled = b >= 0 ? b : file->n_blocks;
+        return b;
+    }
+    return file->is_jump
+               ? -1
+               : next_missing(file, file->cursor < 0 ? 0 : file->cursor,
+                              file->cursor + 1 + (ahead < AHEAD_BLOCKS ? ahead : AHEAD_BLOCKS));
+}
+
 static void *fetch_ahead(void *context) {
     fetcher *const    self = context;
     block_file *const file = self->file;
-    uint8_t *const    buffer = bt_alloc((size_t)block_bytes);
+    uint8_t *const    buffer = bt_alloc((size_t)block_bytes * RUN_BLOCKS);
     bt_cpus_unbind();
     bt_stop_shield(true); /* its readers decide, who may be saving: file->cancel */
     pthread_mutex_lock(&file->lock);
@@ -378,7 +424,8 @@ static void *fetch_ahead(void *context) {
         if (b < 0) {
             break;
         }
-        if (fetch_locked(file, b, buffer, &err) != BT_OK && file->cancel == 0) {
+        if (fetch_locked(file, b, take_run(file, b, RUN_BLOCKS), buffer, &err) != BT_OK &&
+            file->cancel == 0) {
             file->failure = err;
         }
     }
@@ -394,7 +441,7 @@ static void *fetch_ahead(void *context) {
  * thread can be had, the reader fetches alone. */
 static void start_fetchers(block_file *file) {
     const int64_t first = next_ahead(file);
-    int64_t       wanted = file->n_blocks - first;
+    int64_t       wanted = (file->n_blocks - first + RUN_BLOCKS - 1) / RUN_BLOCKS;
     sigset_t      all;
     sigset_t      before;
     if (first < 0) {
@@ -427,9 +474,16 @@ static void wait_for_change(block_file *file) {
     (void)pthread_cond_timedwait(&file->changed, &file->lock, &until);
 }
 
-/* With the lock held, until block b is there. */
-static bt_status need_block(block_file *file, int64_t b, bt_error *err) {
+static void note_place(block_file *file, int64_t b) {
+    file->is_jump = b != file->cursor && b != file->cursor + 1;
+    file->n_jumps += file->is_jump ? 1 : 0;
+    file->n_steady = file->is_jump ? 0 : file->n_steady + (b != file->cursor ? 1 : 0);
     file->cursor = b;
+}
+
+/* With the lock held, until block b is there; n_more after it will be asked for next. */
+static bt_status need_block(block_file *file, int64_t b, int64_t n_more, bt_error *err) {
+    note_place(file, b);
     while (file->blocks[b].state != BLOCK_READY) {
         if (file->failure.code != BT_OK) {
             const bt_status code = file->failure.code;
@@ -440,13 +494,14 @@ static bt_status need_block(block_file *file, int64_t b, bt_error *err) {
             return code;
         }
         if (file->blocks[b].state == BLOCK_MISSING) {
-            uint8_t *const buffer = bt_alloc((size_t)block_bytes);
+            uint8_t *const buffer = bt_alloc((size_t)block_bytes * RUN_BLOCKS);
             if (buffer == NULL) {
                 return BT_FAIL(err, BT_E_NOMEM, "out of memory: cannot read %s", file->path);
             }
-            file->blocks[b].state = BLOCK_BUSY; /* ours before the fetchers look */
+            /* ours before the fetchers look */
+            const int64_t n = take_run(file, b, file->is_jump ? 1 + n_more : RUN_BLOCKS);
             start_fetchers(file);
-            const bt_status rc = fetch_locked(file, b, buffer, err);
+            const bt_status rc = fetch_locked(file, b, n, buffer, err);
             bt_free(buffer);
             BT_TRY(rc);
             continue;
@@ -462,7 +517,7 @@ static bt_status need_block(block_file *file, int64_t b, bt_error *err) {
 static bt_status need_blocks(block_file *file, int64_t first, int64_t last, bt_error *err) {
     for (int64_t b = first; b <= last;) {
         const int32_t n_damaged = file->n_damaged;
-        BT_TRY(need_block(file, b, err));
+        BT_TRY(need_block(file, b, last - b, err));
         b = file->n_damaged == n_damaged ? b + 1 : first;
     }
     return BT_OK;

@@ -27,8 +27,10 @@ static int slow_create(pthread_t *thread, const pthread_attr_t *attr, void *(*st
 
 enum { N_BLOCKS = 9, TAIL = 12345, N_ROUNDS = 3 };
 
-static atomic_int n_started;
-static atomic_int n_ended;
+static int64_t      n_blocks_of_file = N_BLOCKS;
+static atomic_llong n_bytes_asked;
+static atomic_int   n_started;
+static atomic_int   n_ended;
 
 static uint8_t byte_at(int64_t i) {
     return (uint8_t)(i * 31 + i / 4099);
@@ -42,6 +44,7 @@ static void sleep_ms(long ms) {
 static bt_status own_read(const char *path, const remote_info *info, int64_t offset, void *dst,
                           size_t n, const atomic_int *cancel, bt_error *err) {
     (void)path, (void)info, (void)cancel, (void)err;
+    n_bytes_asked += (long long)n;
     for (size_t i = 0; i < n; i++) {
         ((uint8_t *)dst)[i] = byte_at(offset + (int64_t)i);
     }
@@ -59,7 +62,7 @@ static bt_status own_look(const remote_store *store, const char *path, remote_in
                           bt_error *err) {
     static int64_t n_versions;
     (void)store, (void)path, (void)err;
-    *out = (remote_info){.kind = BT_FS_FILE, .n_bytes = N_BLOCKS * block_bytes + TAIL};
+    *out = (remote_info){.kind = BT_FS_FILE, .n_bytes = n_blocks_of_file * block_bytes + TAIL};
     out->version = ++n_versions; /* another file each time: nothing is kept */
     return BT_OK;
 }
@@ -131,9 +134,53 @@ static void test_no_fetcher_outlives_its_readers(void **state) {
     (void)pthread_key_delete(at_end);
 }
 
+static void read_one(block_file *file, int64_t at) {
+    uint8_t one = 0;
+    size_t  got = 0;
+    assert_ok(block_file_read(file, at, &one, 1, &got, err));
+    assert_int_equal(got, 1);
+    assert_int_equal(one, byte_at(at));
+}
+
+/* The first rows of a shuffled file cost a block each, and no thread; later ones bring the rest of
+ * the file, and no byte comes twice. */
+static void test_jumps(void **state) {
+    enum { FEW = 10, MANY = 40, STEP = 37, ALL = 211 };
+    bt_error    problem = BT_ERROR_INIT;
+    block_file *file = NULL;
+    (void)state;
+    n_blocks_of_file = ALL;
+    if (block_file_open("s3://bucket/shuffled", &file, &problem) == BT_E_UNSUPPORTED) {
+        test_skip("built without libcurl");
+    }
+    assert_int_equal(pthread_key_create(&at_end, end_slowly), 0);
+    n_bytes_asked = 0;
+    n_started = n_ended = 0;
+    for (int64_t i = 1; i <= FEW; i++) {
+        read_one(file, i * STEP % ALL * block_bytes + i);
+    }
+    assert_int_equal(n_bytes_asked, FEW * block_bytes);
+    assert_int_equal(n_started, 0);
+    for (int64_t i = FEW + 1; i <= MANY; i++) {
+        read_one(file, i * STEP % ALL * block_bytes + i);
+    }
+    assert_true(n_started > 0);
+    for (int i = 0; i < 500 && n_bytes_asked < block_file_size(file); i++) {
+        sleep_ms(10); /* nobody asks, and all of it comes */
+    }
+    assert_int_equal(n_bytes_asked, block_file_size(file));
+    read_pieces(file, block_bytes, 1 << 16);
+    assert_int_equal(n_bytes_asked, block_file_size(file));
+    block_file_close(file);
+    assert_int_equal(n_started, n_ended);
+    (void)pthread_key_delete(at_end);
+    n_blocks_of_file = N_BLOCKS;
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_no_fetcher_outlives_its_readers),
+        cmocka_unit_test(test_jumps),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -232,7 +232,8 @@ static void test_any_order(void **state) {
     assert_int_equal(index.n_records, N_RECORDS);
     assert_ok(bt_fs_open(path, &file, err));
     for (int64_t i = N_RECORDS - 1; i >= 0; i--) {
-        assert_ok(bt_tfrecord_read_at(file, &index, i, &buffer, &record, err));
+        assert_ok(bt_tfrecord_read_frame(file, index.offsets[i], index.offsets[i + 1], i, &buffer,
+                                         &record, err));
         check_record(&record, (size_t)i);
     }
     int64_t offset = 0;
@@ -253,16 +254,20 @@ static void test_any_order(void **state) {
     bytes[index.offsets[8] + 100] ^= 1;
     test_write_file(path, bytes, n_bytes);
     assert_ok(bt_fs_open(path, &file, err));
-    assert_fails(bt_tfrecord_read_at(file, &index, 8, &buffer, &record, err), BT_E_FORMAT,
-                 "record 8 at byte");
-    assert_ok(bt_tfrecord_read_at(file, &index, 9, &buffer, &record, err));
+    assert_fails(bt_tfrecord_read_frame(file, index.offsets[8], index.offsets[8 + 1], 8, &buffer,
+                                        &record, err),
+                 BT_E_FORMAT, "record 8 at byte");
+    assert_ok(bt_tfrecord_read_frame(file, index.offsets[9], index.offsets[9 + 1], 9, &buffer,
+                                     &record, err));
     /* an index of another file */
     index.offsets[10] -= 1;
-    assert_fails(bt_tfrecord_read_at(file, &index, 9, &buffer, &record, err), BT_E_FORMAT,
-                 "record 9");
+    assert_fails(bt_tfrecord_read_frame(file, index.offsets[9], index.offsets[9 + 1], 9, &buffer,
+                                        &record, err),
+                 BT_E_FORMAT, "record 9");
     index.offsets[10] += 2;
-    assert_fails(bt_tfrecord_read_at(file, &index, 9, &buffer, &record, err), BT_E_FORMAT,
-                 "changed its length");
+    assert_fails(bt_tfrecord_read_frame(file, index.offsets[9], index.offsets[9 + 1], 9, &buffer,
+                                        &record, err),
+                 BT_E_FORMAT, "changed its length");
     bt_fs_close(file);
     bt_free(bytes);
     bt_str_deinit(&buffer);

@@ -1,0 +1,68 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A large table in a store that has an index: the first step comes without the file, the weights are those of a
+local one, and an object that was written again is read again."""
+import os
+import sys
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), 'support'))
+import remote_case  # noqa: E402
+
+WORDS = 'the film was good bad great awful a plot actors and boring fun no idea'.split()
+VOCAB = ['[PAD]', '[UNK]', '[CLS]', '[SEP]', '[MASK]'] + WORDS
+N_BLOCKS, ROWS_A_BLOCK = 400, 1000
+KEYS = ('runtime.threads=1,task.model.num_classes=2,task.train_data.text_fields=[sentence],task.train_data.vocab_file=vocab.txt,'
+        'task.train_data.global_batch_size=2,task.validation_data.input_path=null,trainer.validation_interval=0,'
+        'trainer.train_steps=2,trainer.steps_per_loop=1,trainer.checkpoint_interval=2')
+
+
+class Ranges(remote_case.RemoteCase):
+    def setUp(self):
+        super().setUp()
+        self.env.update(AWS_ENDPOINT_URL=self.server.url, AWS_ACCESS_KEY_ID='AKID', AWS_SECRET_ACCESS_KEY='S3CRET')
+        self.store.s3_key = ('AKID', 'S3CRET')
+        self.write('vocab.txt', '\n'.join(VOCAB) + '\n')
+        self.put(0)
+
+    def put(self, turn):
+        block = ''.join('%s\t%d\n' % (' '.join(WORDS[(i * 7 + k * k + turn) % 15] for k in range(12)), (i + turn) % 2)
+                        for i in range(ROWS_A_BLOCK)).encode()
+        self.table = b'sentence\tlabel\n' + block * N_BLOCKS
+        self.store.put('bucket', 'big.tsv', self.table)
+        self.write('big.tsv', self.table)
+
+    def start(self, model_dir, path='s3://bucket/big.tsv', more=''):
+        """The bytes that the store gave."""
+        before = self.store.bytes_sent
+        result = self.train(mode='train', model_dir=model_dir, override='task.train_data.input_path=%s,%s%s' % (path, KEYS, more),
+                            run_how={'env': dict(self.env, BERT_TRAIN_INDEX_BYTES='1000000')})
+        return result, self.store.bytes_sent - before
+
+    def test_the_first_step_without_the_file(self):
+        self.start('local', 'big.tsv', ',runtime.data_index=none')
+        first, n_first = self.start('first')
+        self.assertIn('/.cache/bert-train/index/', first.stderr)
+        self.assertGreaterEqual(n_first, len(self.table))
+        second, n_second = self.start('second')
+        self.assertIn('rows are is known from', second.stderr)
+        self.assertLess(n_second, len(self.table) / 2)
+        for folder in ('first', 'second'):
+            self.same_values(self.path('local', 'ckpt-2'), self.path(folder, 'ckpt-2'))
+        self.put(1)  # of the same size
+        third, n_third = self.start('third')
+        self.assertNotIn('rows are is known from', third.stderr)
+        self.assertGreaterEqual(n_third, len(self.table))
+        self.start('local3', 'big.tsv', ',runtime.data_index=none')
+        self.same_values(self.path('local3', 'ckpt-2'), self.path('third', 'ckpt-2'))
+
+    def test_all_rows_of_a_shuffled_file(self):
+        """Blocks that were asked for one by one, then all others beside: every row is the local one."""
+        more = ',trainer.train_steps=60,trainer.checkpoint_interval=60,task.train_data.global_batch_size=16'
+        self.start('first', more=more)
+        result, _ = self.start('second', more=more)
+        self.assertIn('rows are is known from', result.stderr)
+        self.start('local', 'big.tsv', more + ',runtime.data_index=none')
+        self.same_values(self.path('local', 'ckpt-60'), self.path('second', 'ckpt-60'))
+
+
+if __name__ == '__main__':
+    remote_case.main()
