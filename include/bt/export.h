@@ -71,11 +71,13 @@ typedef struct bt_export_source {
     const char             *settings;     /* params.yaml */
     const bt_export_result *results;      /* of the evaluation of that step */
     size_t                  n_results;
-    double                  threshold; /* BT_EXPORT_LABELS: from which probability on one applies */
-    const char             *version;   /* of the program; not NULL */
-    bt_export_precision     precision;
-    const bt_export_cost   *costs; /* of the precision */
-    size_t                  n_costs;
+    double threshold;        /* from which probability on a label applies, of two classes the
+                              * second; 0: the most probable class is taken */
+    double      temperature; /* by which logits were divided for probabilities; 0, 1: none */
+    const char *version;     /* of the program; not NULL */
+    bt_export_precision   precision;
+    const bt_export_cost *costs; /* of the precision */
+    size_t                n_costs;
 } bt_export_source;
 
 typedef struct bt_export_folder bt_export_folder;

@@ -178,6 +178,12 @@ static bt_status check_export_flags(const bt_flags *flags, const char *mode, bt_
                                  "--mode=export: name the folder to make in --output_path");
         }
     }
+    if (bt_str_equal(mode, "export") && bt_str_equal(bt_flags_string(flags, "output_path"), "-")) {
+        return BT_FAIL(
+            err, BT_E_CONFIG,
+            "--output_path=-: --mode=export makes a folder, which standard output cannot "
+            "be: name one (./- is the one that is called so)");
+    }
     return BT_OK;
 }
 

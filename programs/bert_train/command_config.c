@@ -128,11 +128,18 @@ static bt_status build_named(const char *what, const bt_flags *flags, bt_conf **
                              bt_conf_errors *errors, bt_error *err) {
     const char *const experiment = flag_or_null(flags, "experiment");
     bt_fs_info        info;
+    size_t            index = 0;
     if (is_experiment(what)) {
         const bt_conf_args args = {.experiment = what};
         return bt_conf_build(&args, out, errors, err);
     }
     BT_TRY(bt_fs_stat(what, &info, err));
+    if (info.kind == BT_FS_MISSING && !bt_conf_builtin_find(what, &index)) {
+        return BT_FAIL(err, BT_E_CONFIG,
+                       "%s: there is no such experiment (--list_experiments), built-in file "
+                       "(--list_configs), model_dir or YAML file",
+                       what);
+    }
     return info.kind == BT_FS_FOLDER ? build_folder(what, experiment, out, errors, err)
                                      : build_file(what, experiment, out, errors, err);
 }

@@ -176,6 +176,13 @@ static bt_status read_seeds(sweep *s, bt_error *err) {
     if (text == NULL) {
         return BT_OK;
     }
+    if (text[0] != '\0' && text[strspn(text, "0")] == '\0') {
+        return BT_FAIL(
+            err, BT_E_CONFIG,
+            "--seeds=%s: that names no seed; N is the seeds from 1 to N, 0..N has 0 as well, "
+            "1,2,5 are these",
+            text);
+    }
     if (text[0] != '\0' && text[strspn(text, "0123456789")] == '\0') {
         BT_CHECK(bt_str_appendf(&range, err, "1..%s", text));
     }

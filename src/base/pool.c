@@ -19,7 +19,7 @@
 #include "bt/base/pool.h"
 #include "bt/base/time.h"
 
-enum { MAX_THREADS = 1024, SPINS = 2000, CACHE_LINE = 64 };
+enum { SPINS = 2000, CACHE_LINE = 64 };
 
 typedef struct worker {
     bt_pool  *pool;
@@ -117,9 +117,9 @@ static bool bind_worker(const worker *w, const bt_cpus *cpus) {
 
 bt_status bt_pool_create(bt_pool **out, int32_t n_threads, bt_error *err) {
     bt_status rc = BT_OK;
-    if (n_threads < 1 || n_threads > MAX_THREADS) {
+    if (n_threads < 1 || n_threads > BT_POOL_MAX_THREADS) {
         return BT_FAIL(err, BT_E_CONFIG, "%" PRId32 " threads: expected 1 to %d", n_threads,
-                       (int)MAX_THREADS);
+                       (int)BT_POOL_MAX_THREADS);
     }
     bt_pool *pool = bt_calloc_array(1, sizeof *pool);
     if (pool == NULL) {

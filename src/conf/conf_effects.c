@@ -7,7 +7,6 @@
 #include "bt/base/number.h"
 #include "conf_internal.h"
 
-#include <inttypes.h>
 #include <string.h>
 
 /* Of a value in a message; longer ones end in dots. */
@@ -15,45 +14,19 @@ enum { VALUE_TEXT_MAX = 100 };
 
 /* Values as text. */
 
-static bt_status put_value(bt_str *text, const conf_value *value, bt_error *err);
-
-static bt_status put_list(bt_str *text, const conf_value *list, bt_error *err) {
-    BT_TRY(bt_str_append(text, "[", err));
-    for (size_t i = 0; i < list->u.list.n && text->len < VALUE_TEXT_MAX; i++) {
-        BT_TRY(bt_str_append(text, i > 0 ? ", " : "", err));
-        BT_TRY(put_value(text, &list->u.list.items[i], err));
-    }
-    return bt_str_append(text, "]", err);
-}
-
-static bt_status put_value(bt_str *text, const conf_value *value, bt_error *err) {
+static bt_status put_rest(bt_str *text, const conf_value *value, bt_error *err) {
     char number[BT_F64_TEXT_MAX];
-    switch (value->kind) {
-    case K_NULL:
-        return bt_str_append(text, "null", err);
-    case K_BOOL:
-        return bt_str_append(text, value->u.b ? "true" : "false", err);
-    case K_INT:
-        return bt_str_appendf(text, err, "%" PRId64, value->u.i);
-    case K_FLOAT:
+    if (value->kind == K_FLOAT) {
         return bt_str_append(text, bt_f64_repr(value->u.f, number), err);
-    case K_STR:
-    case K_BIGINT:
-    case K_ALIEN:
-        return bt_str_appendf(text, err, "'%s'", value->u.s.text);
-    case K_LIST:
-    case K_TUPLE:
-        return put_list(text, value, err);
-    case K_MAP:
-    case K_OBJECT:
-        break;
     }
-    return bt_str_append(text, "a section", err);
+    return value->kind == K_MAP || value->kind == K_OBJECT
+               ? bt_str_append(text, "a section", err)
+               : bt_str_appendf(text, err, "'%s'", value->u.s.text);
 }
 
 char *conf_value_text(const conf_value *value, bt_error *err) {
     bt_str text = BT_STR_INIT;
-    if (put_value(&text, value, err) != BT_OK) {
+    if (conf_put_value(&text, value, put_rest, err) != BT_OK) {
         bt_str_deinit(&text);
         return NULL;
     }

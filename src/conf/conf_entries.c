@@ -6,7 +6,6 @@
 #include "bt/base/signed_url.h"
 #include "conf_internal.h"
 
-#include <inttypes.h>
 #include <math.h>
 #include <string.h>
 
@@ -60,7 +59,7 @@ static bt_status put_text(bt_str *out, const char *text, bt_error *err) {
     return rc;
 }
 
-static bt_status put_value(bt_str *out, const conf_value *value, bt_error *err);
+static bt_status put_rest(bt_str *out, const conf_value *value, bt_error *err);
 
 static bt_status put_section(bt_str *out, const conf_object *object, bt_error *err) {
     BT_TRY(bt_str_append_char(out, '{', err));
@@ -68,42 +67,25 @@ static bt_status put_section(bt_str *out, const conf_object *object, bt_error *e
         BT_TRY(bt_str_append(out, i > 0 ? ", " : "", err));
         BT_TRY(bt_str_append_json(out, object->slots[i].key->name, err));
         BT_TRY(bt_str_append(out, ": ", err));
-        BT_TRY(put_value(out, &object->slots[i].value, err));
+        BT_TRY(conf_put_value(out, &object->slots[i].value, put_rest, err));
     }
     return bt_str_append_char(out, '}', err);
 }
 
-static bt_status put_value(bt_str *out, const conf_value *value, bt_error *err) {
+static bt_status put_rest(bt_str *out, const conf_value *value, bt_error *err) {
     char number[BT_F64_TEXT_MAX];
-    switch (value->kind) {
-    case K_NULL:
-        return bt_str_append(out, "null", err);
-    case K_BOOL:
-        return bt_str_append(out, value->u.b ? "true" : "false", err);
-    case K_INT:
-        return bt_str_appendf(out, err, "%" PRId64, value->u.i);
-    case K_BIGINT:
+    if (value->kind == K_BIGINT) {
         return bt_str_append(out, value->u.s.text, err);
-    case K_FLOAT: /* JSON has no infinity */
+    }
+    if (value->kind == K_FLOAT) { /* JSON has no infinity */
         return bt_str_appendf(out, err, isfinite(value->u.f) ? "%s" : "\"%s\"",
                               bt_f64_repr(value->u.f, number));
-    case K_STR:
-    case K_ALIEN:
-        return put_text(out, value->u.s.text, err);
-    case K_LIST:
-    case K_TUPLE:
-        BT_TRY(bt_str_append_char(out, '[', err));
-        for (size_t i = 0; i < value->u.list.n; i++) {
-            BT_TRY(bt_str_append(out, i > 0 ? ", " : "", err));
-            BT_TRY(put_value(out, &value->u.list.items[i], err));
-        }
-        return bt_str_append_char(out, ']', err);
-    case K_OBJECT:
-        return put_section(out, value->u.object, err);
-    case K_MAP:
-        break;
     }
-    return bt_str_append(out, "null", err);
+    if (value->kind == K_OBJECT) {
+        return put_section(out, value->u.object, err);
+    }
+    return value->kind == K_MAP ? bt_str_append(out, "null", err)
+                                : put_text(out, value->u.s.text, err);
 }
 
 typedef struct entry_walk {
@@ -119,7 +101,7 @@ static bt_status show_value(const entry_walk *walk, const conf_value *value, con
     bt_conf_entry entry = {.path = path,
                            .author = author_of(walk->conf, value),
                            .origin = conf_origin_text(walk->conf, value, path, origin)};
-    bt_status     rc = put_value(&json, value, walk->err);
+    bt_status     rc = conf_put_value(&json, value, put_rest, walk->err);
     if (rc == BT_OK) {
         entry.json = bt_str_text(&json);
         rc = walk->visit(walk->context, &entry, walk->err);

@@ -5,7 +5,6 @@
 #include "bt/base/number.h"
 #include "conf_internal.h"
 
-#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -16,35 +15,17 @@ typedef struct key_walk {
     bt_error *err;
 } key_walk;
 
-static bt_status put_default(bt_str *out, const conf_value *value, bt_error *err) {
+static bt_status put_rest(bt_str *out, const conf_value *value, bt_error *err) {
     char repr[BT_F64_TEXT_MAX];
-    switch (value->kind) {
-    case K_NULL:
-        return bt_str_append(out, "null", err);
-    case K_BOOL:
-        return bt_str_append(out, value->u.b ? "true" : "false", err);
-    case K_INT:
-        return bt_str_appendf(out, err, "%" PRId64, value->u.i);
-    case K_FLOAT:
+    if (value->kind == K_FLOAT) {
         return bt_str_append(out, bt_f64_repr(value->u.f, repr), err);
-    case K_STR:
-    case K_BIGINT:
-    case K_ALIEN:
-        return bt_str_appendf(out, err, value->u.s.len == 0 ? "''%s" : "%s", value->u.s.text);
-    case K_LIST:
-    case K_TUPLE:
-        BT_TRY(bt_str_append_char(out, '[', err));
-        for (size_t i = 0; i < value->u.list.n; i++) {
-            BT_TRY(bt_str_append(out, i > 0 ? ", " : "", err));
-            BT_TRY(put_default(out, &value->u.list.items[i], err));
-        }
-        return bt_str_append_char(out, ']', err);
-    case K_OBJECT:
-        return bt_str_append(out, "{...}", err);
-    case K_MAP:
-        break;
     }
-    return BT_OK;
+    if (value->kind == K_OBJECT) {
+        return bt_str_append(out, "{...}", err);
+    }
+    return value->kind == K_MAP
+               ? BT_OK
+               : bt_str_appendf(out, err, value->u.s.len == 0 ? "''%s" : "%s", value->u.s.text);
 }
 
 /* "bert|bert_v2": the branches of a one-of. */
@@ -79,7 +60,7 @@ static bt_status show_key(const key_walk *walk, const conf_object *object, const
                                    .is_ours = (key->flags & EXT) != 0,
                                    .may_be_null = (key->flags & NULLABLE) != 0};
     if (value != NULL) {
-        BT_CHECK(put_default(&normal, value, walk->err));
+        BT_CHECK(conf_put_value(&normal, value, put_rest, walk->err));
     }
     if (object->cls->is_one_of && strcmp(key->name, "type") == 0) {
         BT_CHECK(put_branches(&branches, object, walk->err));

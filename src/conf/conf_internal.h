@@ -146,6 +146,10 @@ conf_slot  *conf_find_slot(const conf_object *object, const char *name, size_t l
 /* The value at a dotted path below root, or NULL. */
 const conf_value *conf_find(const conf_object *root, const char *path);
 bool              conf_equal(const conf_value *a, const conf_value *b);
+/* Appends a value as JSON has it; numbers with a fraction, texts and sections as put_rest does. */
+typedef bt_status     conf_put(bt_str *out, const conf_value *value, bt_error *err);
+BT_MUST_USE bt_status conf_put_value(bt_str *out, const conf_value *value, conf_put *put_rest,
+                                     bt_error *err);
 /* null, false, 0, "" and empty collections, as Python sees them */
 bool conf_is_truthy(const conf_value *value);
 /* "the text 'many'", "null", "a list": for messages */

@@ -5,11 +5,14 @@
 
 #include <string.h>
 
+#include "bt/base/pool.h"
+
 const conf_rule conf_rule_finite = {
     .lo = -HUGE_VAL, .lo_open = true, .hi = HUGE_VAL, .hi_open = true, .words = "that is finite"};
 const conf_rule conf_rule_ge0 = {.lo = 0, .hi = HUGE_VAL, .hi_open = true, .words = "at least 0"};
 const conf_rule conf_rule_ge1 = {.lo = 1, .hi = HUGE_VAL, .hi_open = true, .words = "at least 1"};
 const conf_rule conf_rule_0_to_1 = {.lo = 0, .hi = 1, .words = "from 0 to 1"};
+const conf_rule conf_rule_threads = {.lo = 0, .hi = BT_POOL_MAX_THREADS, .words = "from 0 to 1024"};
 const conf_rule conf_rule_inside = {
     .lo = 0, .lo_open = true, .hi = 1, .hi_open = true, .words = "above 0 and below 1"};
 const conf_rule conf_rule_rate = {

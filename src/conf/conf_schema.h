@@ -61,6 +61,7 @@ extern const conf_rule conf_rule_finite;
 extern const conf_rule conf_rule_ge0;
 extern const conf_rule conf_rule_ge1;
 extern const conf_rule conf_rule_0_to_1;
+extern const conf_rule conf_rule_threads;
 extern const conf_rule conf_rule_inside;
 extern const conf_rule conf_rule_rate;
 #define RULE_NONE NULL
@@ -68,6 +69,7 @@ extern const conf_rule conf_rule_rate;
 #define RULE_GE0 &conf_rule_ge0 /* at least 0, and finite */
 #define RULE_GE1 &conf_rule_ge1 /* at least 1, and finite */
 #define RULE_0_TO_1 &conf_rule_0_to_1
+#define RULE_THREADS &conf_rule_threads
 #define RULE_INSIDE &conf_rule_inside /* 0 < x < 1 */
 #define RULE_RATE &conf_rule_rate     /* 0 <= x < 1 */
 

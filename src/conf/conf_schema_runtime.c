@@ -173,7 +173,7 @@ static const conf_key runtime_keys[] = {
     KEY_IGNORED("task_index", T_INT, 0, "-1", RULE_NONE,
                 "index of this worker; refused above 0 where this is the only process",
                 WHY_WORKERS),
-    KEY("threads", T_INT, EXT, "0", RULE_GE0, "CPU threads; 0 = one a physical core"),
+    KEY("threads", T_INT, EXT, "0", RULE_THREADS, "CPU threads; 0 = one a physical core"),
     KEY("tpu", T_STR, NULLABLE, NULL, RULE_NONE,
         "name or address of the TPU; the flag --tpu sets it, and resets it when absent"),
     KEY_IGNORED("tpu_enable_xla_dynamic_padder", T_BOOL, NULLABLE, NULL, RULE_NONE,

@@ -331,3 +331,30 @@ const char *conf_origin_text(const bt_conf *conf, const conf_value *value, const
     bt_hide_signatures(buffer);
     return buffer;
 }
+
+bt_status conf_put_value(bt_str *out, const conf_value *value, conf_put *put_rest, bt_error *err) {
+    switch (value->kind) {
+    case K_NULL:
+        return bt_str_append(out, "null", err);
+    case K_BOOL:
+        return bt_str_append(out, value->u.b ? "true" : "false", err);
+    case K_INT:
+        return bt_str_appendf(out, err, "%" PRId64, value->u.i);
+    case K_LIST:
+    case K_TUPLE:
+        BT_TRY(bt_str_append_char(out, '[', err));
+        for (size_t i = 0; i < value->u.list.n; i++) {
+            BT_TRY(bt_str_append(out, i > 0 ? ", " : "", err));
+            BT_TRY(conf_put_value(out, &value->u.list.items[i], put_rest, err));
+        }
+        return bt_str_append_char(out, ']', err);
+    case K_BIGINT:
+    case K_FLOAT:
+    case K_STR:
+    case K_ALIEN:
+    case K_OBJECT:
+    case K_MAP:
+        break;
+    }
+    return put_rest(out, value, err);
+}

@@ -77,11 +77,45 @@ static bt_status tell(int64_t n, const char *what, const bt_data_config *config,
     return BT_OK;
 }
 
+/* Classes without a row in a part. */
+typedef struct missing_classes {
+    int64_t n;
+    int64_t first; /* one of them, and its rows in all */
+    int64_t n_rows;
+} missing_classes;
+
+static void count_missing(missing_classes *m, int64_t label, int64_t n_rows, int64_t n_here) {
+    if (n_here == 0) {
+        m->first = m->n == 0 ? label : m->first;
+        m->n_rows = m->n == 0 ? n_rows : m->n_rows;
+        m->n++;
+    }
+}
+
+/* What is counted of such a class says nothing. */
+static void warn_missing(const bt_data_config *config, const missing_classes *m) {
+    char others[48] = " has";
+    if (m->n > 1) {
+        (void)snprintf(others, sizeof others, " and %" PRId64 " other%s have", m->n - 1,
+                       m->n == 2 ? "" : "s");
+    }
+    if (m->n > 0) {
+        bt_log(BT_LOG_WARNING,
+               "%s: class %" PRId64 " (%" PRId64 " row%s in all)%s no row in this part: %s; more "
+               "rows or fewer folds would help",
+               config->section != NULL ? config->section : "the data", m->first, m->n_rows,
+               m->n_rows == 1 ? "" : "s", others,
+               config->held_out == BT_HELD_OUT_ONLY ? "what is measured of it says nothing"
+                                                    : "it cannot be learned");
+    }
+}
+
 static bt_status draw(int64_t n, const char *what, bool has_classes, const bt_data_config *config,
                       split_row *list, bool *is_used, bt_str *told, bt_error *err) {
-    bt_status rc = BT_OK;
-    bt_str    classes = BT_STR_INIT;
-    int64_t   n_held = 0;
+    bt_status       rc = BT_OK;
+    bt_str          classes = BT_STR_INIT;
+    int64_t         n_held = 0;
+    missing_classes missing = {0};
     qsort(list, (size_t)n, sizeof *list, compare_rows);
     for (int64_t from = 0; from < n;) {
         int64_t to = from;
@@ -99,10 +133,16 @@ static bt_status draw(int64_t n, const char *what, bool has_classes, const bt_da
             BT_CHECK(bt_str_appendf(&classes, err, "%s%" PRId64 " of %" PRId64,
                                     from > 0 ? ", " : "", end - first, to - from));
         }
+        count_missing(&missing, list[from].label, to - from,
+                      config->held_out == BT_HELD_OUT_ONLY ? end - first
+                                                           : to - from - (end - first));
         n_held += end - first;
         from = to;
     }
-    rc = tell(n, what, config, has_classes ? bt_str_text(&classes) : NULL, n_held, told, err);
+    BT_CHECK(tell(n, what, config, has_classes ? bt_str_text(&classes) : NULL, n_held, told, err));
+    if (has_classes) {
+        warn_missing(config, &missing);
+    }
 done:
     bt_str_deinit(&classes);
     return rc;

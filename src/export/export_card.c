@@ -139,10 +139,30 @@ static bt_status put_classes(const bt_export_source *source, bt_str *out, bt_err
         BT_TRY(bt_str_append_json(out, source->labels[i], err));
         BT_TRY(bt_str_append(out, "\n", err));
     }
+    return BT_OK;
+}
+
+/* What an export does not do: it holds weights. */
+static bt_status put_decision(const bt_export_source *source, bt_str *out, bt_error *err) {
+    const bool is_class = source->kind == BT_EXPORT_CLASSES && source->model->head.num_classes == 2;
     if (source->kind == BT_EXPORT_LABELS) {
         BT_TRY(bt_str_appendf(out, err,
                               "\nThe training took a class to apply from a probability of %g on.\n",
                               source->threshold));
+    }
+    if (is_class && source->threshold > 0) {
+        BT_TRY(bt_str_appendf(out, err,
+                              "\nThe results below take class 1 from a probability of %g on. What "
+                              "reads this model takes the larger one until it is told to do the "
+                              "same.\n",
+                              source->threshold));
+    }
+    if (source->temperature > 0 && fabs(source->temperature - 1) > 0) {
+        BT_TRY(
+            bt_str_appendf(out, err,
+                           "\nThe training calibrated its probabilities: divide the logits by %g "
+                           "before the softmax.\n",
+                           source->temperature));
     }
     return BT_OK;
 }
@@ -206,6 +226,7 @@ static bt_status make_card(const bt_export_source *source, const char *library, 
                           source->name, rows[source->kind].what,
                           load != NULL ? load : rows[source->kind].load, source->text.max_length));
     BT_TRY(put_classes(source, out, err));
+    BT_TRY(put_decision(source, out, err));
     BT_TRY(put_results(source, out, err));
     BT_TRY(put_costs(source, out, err));
     return put_made(source, out, err);

@@ -184,6 +184,13 @@ static bool is_of_the_dead(const char *lock_text) {
            kill((pid_t)number, 0) != 0 && errno == ESRCH;
 }
 
+/* One that stays makes others wait until it is void. */
+static void remove_lock(const hub_slot *slot) {
+    if (unlink(slot->lock) != 0 && errno != ENOENT) {
+        bt_log(BT_LOG_WARNING, "%s: this lock cannot be removed: %s", slot->lock, strerror(errno));
+    }
+}
+
 /* The lock and the folder that its owner was filling. */
 static void remove_void(const hub_slot *slot, const char *lock_text) {
     const char *const uid = strrchr(lock_text, '.');
@@ -194,7 +201,7 @@ static void remove_void(const hub_slot *slot, const char *lock_text) {
         bt_fs_remove_tree(folder.data, &problem) != BT_OK) {
         bt_log(BT_LOG_WARNING, "%s", problem.msg);
     }
-    (void)unlink(slot->lock);
+    remove_lock(slot);
     bt_str_deinit(&folder);
 }
 
@@ -316,7 +323,7 @@ void hub_slot_unlock(const hub_slot *slot) {
         bt_log(BT_LOG_WARNING, "%s", ignored.msg);
     }
     if (read_lock(slot, text) && strcmp(text, slot->lock_text.data) == 0) {
-        (void)unlink(slot->lock);
+        remove_lock(slot);
     }
     bt_stop_shield(false);
 }

@@ -113,6 +113,14 @@ double decision_threshold_of(const bt_task_plan *plan, const bt_train_values *va
     return threshold;
 }
 
+double decision_temperature_of(const bt_task_plan *plan, const bt_train_values *values) {
+    double temperature = 1;
+    if (plan->calibrates) {
+        (void)find_value(values, temperature_name, &temperature);
+    }
+    return temperature;
+}
+
 void decision_tell_left_out(const bt_task_plan *plan) {
     if (decision_is_on(plan)) {
         bt_log(BT_LOG_WARNING,

@@ -16,6 +16,8 @@ BT_MUST_USE bt_status decision_settle(train_run *run, bt_train_values *values, b
 BT_MUST_USE bt_status decision_recall(train_run *run, bt_error *err);
 /* The one that an evaluation chose and recorded among its values, else the plan's. */
 double decision_threshold_of(const bt_task_plan *plan, const bt_train_values *values);
+/* ... 1: probabilities are not calibrated */
+double decision_temperature_of(const bt_task_plan *plan, const bt_train_values *values);
 /* A warning where a run has them, of which an export has neither. */
 void decision_tell_left_out(const bt_task_plan *plan);
 

@@ -279,6 +279,7 @@ static bt_status describe(export_run *e, bt_error *err) {
     e->source.data = e->data.len > 0 ? bt_str_text(&e->data) : NULL;
     e->source.settings = bt_str_text(&e->settings);
     e->source.threshold = decision_threshold_of(&run->plan, &e->results);
+    e->source.temperature = decision_temperature_of(&run->plan, &e->results);
     e->source.version = BT_VERSION;
     return BT_OK;
 }

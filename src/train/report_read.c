@@ -161,7 +161,10 @@ static bt_status take_facts(bt_report_run *run, json_t *facts, bt_error *err) {
     json_t *const     settings = json_object_get(facts, "settings");
     json_t *const     machine = json_object_get(facts, "machine");
     const char *const experiment = json_string_value(json_object_get(facts, "experiment"));
-    BT_TRY(copy(experiment != NULL ? experiment : "", &run->experiment, err));
+    if (experiment != NULL) {
+        bt_free(run->experiment);
+        BT_TRY(copy(experiment, &run->experiment, err));
+    }
     BT_TRY(copy(json_string_value(json_object_get(facts, "command")), &run->command, err));
     BT_TRY(copy(json_string_value(json_object_get(facts, "best_metric")), &run->best_metric, err));
     run->best_is_lower = json_is_true(json_object_get(facts, "best_is_lower"));
@@ -191,13 +194,17 @@ static bt_status say_status(const reader *r, bt_error *err) {
 }
 
 bt_status report_read_run(const char *folder, bt_report_run *out, bt_error *err) {
+    reader r = {.run = out, .err = err};
+    *out = (bt_report_run){0};
+    BT_TRY(copy(folder, &out->name, err));
+    BT_TRY(copy("", &out->experiment, err));
+    BT_TRY(read_records(&r, folder));
+    return say_status(&r, err);
+}
+
+bt_status report_read_beside(const char *folder, bt_report_run *out, bt_error *err) {
     bt_status rc = BT_OK;
     json_t   *facts = NULL;
-    reader    r = {.run = out, .err = err};
-    *out = (bt_report_run){0};
-    BT_CHECK(copy(folder, &out->name, err));
-    BT_CHECK(read_records(&r, folder));
-    BT_CHECK(say_status(&r, err));
     BT_CHECK(report_read_object(folder, MODEL_FACTS, &facts, err));
     BT_CHECK(take_facts(out, facts, err));
     BT_CHECK(report_read_object(folder, MODEL_DETAILS, &out->evaluation, err));

@@ -15,6 +15,8 @@ typedef struct run_list {
     bt_report_run *items;
     size_t         n;
     size_t         cap;
+    size_t         n_damaged; /* runs whose records alone could be read */
+    bt_error       damage;    /* of the first of them */
 } run_list;
 
 static const size_t max_runs = 10000;
@@ -29,7 +31,15 @@ static void list_deinit(run_list *list) {
 
 static bt_status add_run(run_list *list, const char *folder, bt_error *err) {
     BT_TRY(bt_grow(&list->items, &list->cap, list->n + 1, sizeof *list->items, max_runs, err));
-    return report_read_run(folder, &list->items[list->n++], err);
+    bt_report_run *const run = &list->items[list->n++];
+    bt_error             damage = BT_ERROR_INIT;
+    BT_TRY(report_read_run(folder, run, err));
+    const bt_status rc = report_read_beside(folder, run, &damage);
+    if (rc == BT_E_FORMAT) { /* of many runs one is damaged: the report has the rest */
+        list->damage = list->n_damaged++ == 0 ? damage : list->damage;
+        return BT_OK;
+    }
+    return rc == BT_OK ? BT_OK : BT_FAIL(err, rc, "%s", damage.msg);
 }
 
 static bt_status has_records(const char *folder, bool *out, bt_error *err) {
@@ -123,6 +133,11 @@ bt_status bt_train_write_report(const char *const *folders, size_t n, const char
         BT_CHECK(model_dir_file(folders[0], MODEL_REPORT, &own, err));
     }
     BT_CHECK(publish(path != NULL ? path : own, &html, err));
+    if (list.n_damaged > 0) {
+        rc = BT_FAIL(err, BT_E_FORMAT,
+                     "%s; the report is written, with the records alone of %zu of its %zu runs",
+                     list.damage.msg, list.n_damaged, list.n);
+    }
 done:
     list_deinit(&list);
     bt_str_deinit(&html);

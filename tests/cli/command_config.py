@@ -83,6 +83,7 @@ class Config(e2e.Case):
         self.ask('print', SQUAD, '--params_override=trainer.train_step=1', code=2, told="did you mean 'trainer.train_steps'")
         self.ask('pritn', SQUAD, code=2, told="'pritn': print, diff, help or show is expected")
         self.ask('diff', SQUAD, code=2, told='diff got 0 arguments: bert-train config diff A [B] FLAGS')
+        self.ask('print', 'nosuch', code=2, told='nosuch: there is no such experiment (--list_experiments), built-in file')
         self.ask('print', 'minilm', code=2, told='minilm is built in, and fits more than one experiment')
         self.ask('print', 'run.yaml', code=2, told='more than one experiment: name it with --experiment')
 

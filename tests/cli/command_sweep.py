@@ -153,6 +153,8 @@ class Sweep(e2e.Case):
                 (['--random=%s=0.1' % DROPOUT], '--trials=N'),
                 (['--seeds=2', '--grid=task.train_data.seed=1,2'], 'one of them'),
                 (['--seeds=x'], "'x' is neither a number"),
+                (['--seeds=0'], '--seeds=0: that names no seed'),
+                (['--grid=runtime.threads=1,99999999'], 'trial 2 (runtime.threads=99999999) is refused'),
                 (['--seeds=2', '--metric=cls_acuracy'], "did you mean 'cls_accuracy'?"),
                 (['--seeds=2', '--mode=eval'], '--mode=eval: a sweep trains'),
                 (['--jobs=0', '--seeds=2'], '--jobs=0: expected 1 to'),
@@ -234,6 +236,14 @@ class Sweep(e2e.Case):
             scores = [r['scores'][0] for r in runs if r['trial'] == row['trial']]
             self.assertAlmostEqual(row['mean'], statistics.mean(scores), 12)
             self.assertEqual(row['n'], 3)
+        with open(self.path('t.csv'), 'a', encoding='utf-8') as rows:
+            rows.write('a film,rare\na plot,rare\n')
+        self.sweep('rare', '--folds=3', steps=2)
+        warned = []
+        for fold in range(3):
+            with open(self.path('rare', 'run_001_fold_%d.log' % fold), encoding='utf-8') as log:
+                warned += re.findall(r'warning: task.validation_data: class 2 \(2 rows in all\) has no row in this part', log.read())
+        self.assertEqual(len(warned), 1)
         self.write('t2.csv', 'text,label\na film,pos\n')
         self.assertIn('leave out --eval', self.sweep('none', '--folds=3', '--eval=t2.csv', code=2).stderr)
         self.assertIn('--folds=1: expected 2 to', self.sweep('none', '--folds=1', code=2).stderr)

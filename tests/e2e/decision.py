@@ -73,6 +73,11 @@ class Decision(text_input.Text):
 
         result = self.start(mode='export', more=['--export_format=safetensors', '--output_path=out/export'])
         self.assertIn('warning: the export holds the weights alone', result.stderr)
+        self.start(mode='export', more=['--export_format=hf', '--output_path=out/hf'])
+        with open(self.path('out/hf/README.md'), encoding='utf-8') as card:
+            text = card.read()
+        self.assertIn('take class 1 from a probability of %g on' % threshold, text)
+        self.assertIn('divide the logits by %g before the softmax' % last['temperature'], text)
 
         # without calibration: other probabilities, the same most probable class
         self.start(mode='predict', keys='task.calibrate=false', more=['--output_path=out/plain.tsv'])

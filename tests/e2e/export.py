@@ -375,7 +375,8 @@ class Refused(Export):
                 self.assertFalse(os.path.exists(self.path('out')))
         self.assertEqual(os.listdir(self.path('full')), ['notes.txt'])
         for args, text in ((('--output_path=out',), 'name the format in --export_format'),
-                           (('--export_format=hf',), 'name the folder to make in --output_path')):
+                           (('--export_format=hf',), 'name the folder to make in --output_path'),
+                           (('--export_format=hf', '--output_path=-'), '--output_path=-: --mode=export makes a folder')):
             result = self.go('--mode=export', '--model_dir=run', *args, expect=CONFIG)
             self.assertIn(text, self.one_error(result))
         result = self.go('--mode=export', '--model_dir=none', '--export_format=hf', '--output_path=out',

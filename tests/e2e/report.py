@@ -181,6 +181,22 @@ class Several(Case):
         self.assertEqual(rows[1:], [['task.model.encoder.bert.dropout_rate', '0.1', '0.0']])
         self.assertEqual([n.text() for n in found.root.all('text', class_='name')][:2], ['A', 'B'])
 
+    def test_of_many_one_is_damaged(self):
+        """The others are shown whole, of this one the records; the exit code says that something is missing."""
+        for name in ('a', 'b'):
+            self.train(model_dir=name, override='trainer.train_steps=5')
+        for file in ('run_facts.json', 'eval_details.json'):
+            with open(self.path('a', file), 'rb+') as damaged:
+                whole = damaged.read()
+                damaged.truncate(len(whole) // 2)
+            said = self.one_error(self.report('a', 'b', '--output_path=both.html', expect=3), 'bert-train report')
+            self.assertIn('a/' + file, said)
+            self.assertIn('with the records alone of 1 of its 2 runs', said)
+            found = self.page('both.html')
+            self.assertEqual([n.text() for n in found.root.all('text', class_='name')][:2], ['A', 'B'])
+            self.write('a/' + file, whole.decode())
+        self.report('a', 'b', '--output_path=both.html')
+
     def test_what_cannot_be(self):
         self.train(model_dir='a', override='trainer.train_steps=5')
         os.mkdir(self.path('empty'))

@@ -13,6 +13,7 @@
 typedef struct bt_pool bt_pool;
 typedef void (*bt_pool_fn)(void *context, int64_t task, int32_t thread);
 
+enum { BT_POOL_MAX_THREADS = 1024 }; /* runtime.threads says so, too */
 BT_MUST_USE bt_status bt_pool_create(bt_pool **out, int32_t n_threads, bt_error *err);
 void                  bt_pool_free(bt_pool *pool);
 int32_t               bt_pool_n_threads(const bt_pool *pool); /* 1 for NULL */
