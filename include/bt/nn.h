@@ -229,6 +229,9 @@ typedef struct bt_nn_residual_norm_grads {
 /* sum becomes residual + dropout(product + bias); out [R,H] = norm(sum), not written without norm,
  * nor where it is NULL. */
 void bt_nn_residual_norm_forward(bt_nn *nn, const bt_nn_residual_norm *r, float *out);
+/* The same after r->sum = in kernel; d has no bias, r has. out may be r->residual. */
+void bt_nn_dense16_residual_forward(bt_nn *nn, const bt_nn_residual_norm *r, float *out,
+                                    const uint16_t *in, const bt_nn_dense16 *d);
 /* d_sum = norm backward of d_out (d_out itself without norm), plus d_sum_more if that is not NULL
  * (may be d_sum). */
 void bt_nn_residual_norm_backward(bt_nn *nn, const bt_nn_residual_norm *r,

@@ -4,6 +4,7 @@
  * in the cache: bias, activation, the activation's gradient and the bias's. The bias's gradient is
  * summed in float32, by the rows of a tile, then tile by tile: a function of the kernels, not of
  * the threads. */
+#include <stdatomic.h>
 #include <string.h>
 
 #include "nn_internal.h"
@@ -89,6 +90,41 @@ void bt_nn_dense16_act_forward(bt_nn *nn, uint16_t *out, uint16_t *pre_act, cons
     p.epilogue = bias_act;
     p.context = &job;
     bt_nn_product_run(nn, &p);
+}
+
+typedef struct residual_rows_job {
+    bt_nn                     *nn;
+    const bt_nn_residual_norm *r;
+    float                     *out;
+    atomic_bool                is_done;
+} residual_rows_job;
+
+/* A norm needs a row as a whole; where products are cut into narrower parts, it comes later. */
+static void residual_rows(void *context, int32_t thread, float *c, int64_t ld_c, int64_t row,
+                          int64_t n_rows, int64_t col, int64_t n_cols) {
+    residual_rows_job *const job = context;
+    (void)c; /* lies in r->sum */
+    (void)ld_c;
+    (void)col;
+    if (n_cols == job->r->H) {
+        nn_residual_norm_rows(job->nn, job->r, job->out, thread, row, row + n_rows);
+        atomic_store_explicit(&job->is_done, true, memory_order_relaxed);
+    }
+}
+
+void bt_nn_dense16_residual_forward(bt_nn *nn, const bt_nn_residual_norm *r, float *out,
+                                    const uint16_t *in, const bt_nn_dense16 *d) {
+    residual_rows_job job = {.nn = nn, .r = r, .out = out};
+    bt_nn_product     p = forward_product(d, in);
+    BT_ASSERT(d->N == r->H && d->R == r->R && d->bias == NULL);
+    atomic_init(&job.is_done, false);
+    p.c = r->sum;
+    p.epilogue = residual_rows;
+    p.context = &job;
+    bt_nn_product_run(nn, &p);
+    if (!atomic_load(&job.is_done)) {
+        bt_nn_residual_norm_forward(nn, r, out);
+    }
 }
 
 void bt_nn_dense16_backward_input(bt_nn *nn, float *d_in, uint16_t *d_in16, const uint16_t *d_out,

@@ -43,6 +43,10 @@ const bt_nn_packed *nn_find_packed(const bt_nn *nn, const bt_nn_product *p);
 
 float *nn_thread_scratch(const bt_nn *nn, int32_t thread);
 
+/* bt_nn_residual_norm_forward of the rows [first, end), on one thread. */
+void nn_residual_norm_rows(bt_nn *nn, const bt_nn_residual_norm *r, float *out, int32_t thread,
+                           int64_t first, int64_t end);
+
 /* The multipliers of row r into mult [n_cols]; NULL when this dropout is off. */
 const float *nn_row_mask(const bt_nn *nn, float *mult, const bt_nn_dropout *dropout, int64_t r,
                          int64_t n_cols);

@@ -237,27 +237,32 @@ static const float *residual_mask(const residual_job *job, float *mult, int64_t 
     return mult;
 }
 
-static void residual_norm_forward_task(void *context, int64_t task, int32_t thread) {
-    const residual_job *const        job = context;
-    const bt_nn_residual_norm *const r = job->r;
-    const bt_nn_norm *const          norm = r->norm;
-    const bt_kern *const             kern = job->nn->kern;
-    const int64_t                    H = r->H;
-    const int64_t                    end = nn_chunk_end(&job->chunks, task);
-    float *const                     scratch = nn_thread_scratch(job->nn, thread);
-    for (int64_t i = nn_chunk_first(&job->chunks, task); i < end; i++) {
-        const float *const mult = residual_mask(job, scratch, i, false);
+void nn_residual_norm_rows(bt_nn *nn, const bt_nn_residual_norm *r, float *out, int32_t thread,
+                           int64_t first, int64_t end) {
+    const residual_job      job = {.nn = nn, .r = r, .out = out};
+    const bt_nn_norm *const norm = r->norm;
+    const bt_kern *const    kern = nn->kern;
+    const int64_t           H = r->H;
+    float *const            scratch = nn_thread_scratch(nn, thread);
+    for (int64_t i = first; i < end; i++) {
+        const float *const mult = residual_mask(&job, scratch, i, false);
         float *const       row = r->sum + i * H;
-        float *const       out = job->out != NULL ? job->out + i * H : scratch;
+        float *const       normed = out != NULL ? out + i * H : scratch;
         kern->bias_residual(row, row, r->bias, mult, r->residual + i * H, H);
         if (norm != NULL) {
-            kern->norm_forward(out, norm->mean + i, norm->rstd + i, row, norm->gain, norm->bias, 1,
-                               H, norm->eps);
+            kern->norm_forward(normed, norm->mean + i, norm->rstd + i, row, norm->gain, norm->bias,
+                               1, H, norm->eps);
         }
         if (r->out16 != NULL) {
-            kern->to_bf16(r->out16 + i * H, out, H);
+            kern->to_bf16(r->out16 + i * H, normed, H);
         }
     }
+}
+
+static void residual_norm_forward_task(void *context, int64_t task, int32_t thread) {
+    const residual_job *const job = context;
+    nn_residual_norm_rows(job->nn, job->r, job->out, thread, nn_chunk_first(&job->chunks, task),
+                          nn_chunk_end(&job->chunks, task));
 }
 
 void bt_nn_residual_norm_forward(bt_nn *nn, const bt_nn_residual_norm *r, float *out) {

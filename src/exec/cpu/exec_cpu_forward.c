@@ -313,6 +313,24 @@ static int64_t query_rows(const exec_cpu *exec, const exec_pass *pass, int64_t l
     return first_only ? pass->batch->n_seqs : pass->batch->n_tokens;
 }
 
+/* A product [R,K] -> [R,H] and what follows it, into r->sum and acts.hidden. */
+static void add_residual(exec_cpu *exec, const exec_pass *pass, int64_t layer,
+                         bt_lora_target target, exec_array in, const bt_nn_residual_norm *r,
+                         int64_t K) {
+    const bt_dense_index p = dense_of(exec, layer, target);
+    float *const         hidden = exec->acts.hidden;
+    const float *const   kernel = exec_param(exec, p.kernel);
+    if (exec->is_16) { /* norm_first: only the next product reads what a norm put out */
+        const bt_nn_dense16 d = {.kernel = kernel, .R = r->R, .K = K, .N = r->H};
+        bt_nn_dense16_residual_forward(&exec->nn, r,
+                                       exec->model->encoder.norm_first ? NULL : hidden, in.h, &d);
+        return;
+    }
+    bt_nn_dense_forward(&exec->nn, r->sum, in.f, kernel, NULL, r->R, K, r->H);
+    add_lora(exec, pass, layer, target, &(exec_lora_rows){r->sum, in.f, r->R, K, r->H});
+    bt_nn_residual_norm_forward(&exec->nn, r, hidden);
+}
+
 void exec_layer_begin(exec_cpu *exec, const exec_pass *pass, int64_t layer) {
     const bt_encoder_config *const e = &exec->model->encoder;
     const bt_layer_index *const    p = &exec->model->layers[layer];
@@ -336,11 +354,7 @@ void exec_layer_begin(exec_cpu *exec, const exec_pass *pass, int64_t layer) {
                                           .R = R,
                                           .H = H};
     attention_forward(exec, pass, layer, R);
-    dense_forward(exec, (exec_array){.f = l->sum_1}, l->context,
-                  exec_param(exec, p->attention_output.kernel), NULL, R, H, H);
-    add_lora(exec, pass, layer, BT_LORA_ATTENTION_OUTPUT,
-             &(exec_lora_rows){l->sum_1, l->context.f, R, H, H});
-    bt_nn_residual_norm_forward(&exec->nn, &residual, acts->hidden);
+    add_residual(exec, pass, layer, BT_LORA_ATTENTION_OUTPUT, l->context, &residual, H);
     ffn_forward(exec, pass, layer, R);
 }
 
@@ -355,23 +369,18 @@ static void layer_forward(exec_cpu *exec, const exec_pass *pass, int64_t layer) 
         exec_dropout(pass, (uint32_t)layer, BT_SITE_FFN_OUTPUT_DROPOUT, e->dropout_rate, row_ids);
     const bool is_last = layer == pass->n_layers - 1; /* no product of a layer reads its output */
     exec_layer_begin(exec, pass, layer);
-    dense_forward(exec, (exec_array){.f = l->sum_2}, acts->ffn, exec_param(exec, p->output.kernel),
-                  NULL, R, e->intermediate_size, e->hidden_size);
-    add_lora(exec, pass, layer, BT_LORA_OUTPUT,
-             &(exec_lora_rows){l->sum_2, acts->ffn.f, R, e->intermediate_size, e->hidden_size});
     const bt_nn_norm norm = exec_norm(exec, p->output_norm, l->mean_2, l->rstd_2);
-    bt_nn_residual_norm_forward(
-        &exec->nn,
-        &(bt_nn_residual_norm){.sum = l->sum_2,
-                               .bias = exec_param(exec, p->output.bias),
-                               .residual = e->norm_first ? l->sum_1 : acts->hidden,
-                               .norm = e->norm_first ? NULL : &norm,
-                               .dropout = &dropout,
-                               .out16 = e->norm_first || is_last ? NULL : acts->hidden16,
-                               .kept = l->kept_2,
-                               .R = R,
-                               .H = e->hidden_size},
-        acts->hidden);
+    add_residual(exec, pass, layer, BT_LORA_OUTPUT, acts->ffn,
+                 &(bt_nn_residual_norm){.sum = l->sum_2,
+                                        .bias = exec_param(exec, p->output.bias),
+                                        .residual = e->norm_first ? l->sum_1 : acts->hidden,
+                                        .norm = e->norm_first ? NULL : &norm,
+                                        .dropout = &dropout,
+                                        .out16 = e->norm_first || is_last ? NULL : acts->hidden16,
+                                        .kept = l->kept_2,
+                                        .R = R,
+                                        .H = e->hidden_size},
+                 e->intermediate_size);
 }
 
 const float *exec_encoder_forward(exec_cpu *exec, const exec_pass *pass) {
