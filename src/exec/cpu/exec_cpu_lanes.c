@@ -150,6 +150,9 @@ static void refresh(lane *l, const exec_cpu *exec) {
     l->exec.nn.products = (bt_nn_products){0};
     l->exec.nn.attention_seconds = 0;
     l->exec.scratch_bytes = own.scratch_bytes;
+    if (own.int8 != exec->int8 || own.is_16 != exec->is_16) {
+        l->exec.acts.scratch_rows = 0; /* what a thread's scratch must hold is not what it was */
+    }
 }
 
 /* The longest first, then as they came. */

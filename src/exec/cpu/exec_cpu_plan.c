@@ -52,12 +52,26 @@ static bool keeps_dropout(const exec_cpu *exec, const exec_shape *shape) {
     return exec->is_16 && shape->for_training;
 }
 
+/* Without a backward pass an array ends where its last reader is done: what comes after takes its
+ * place. (In bfloat16 they differ in size.) */
+static bool reuses_arrays(const exec_cpu *exec, const exec_shape *shape) {
+    return !shape->for_training && !exec->is_16;
+}
+
+/* Does the embedding's sum lie where the feed-forward's activation will be? */
+static bool sums_in_ffn(const exec_cpu *exec, const exec_shape *shape) {
+    const bt_encoder_config *const e = &exec->model->encoder;
+    return reuses_arrays(exec, shape) && e->embedding_size <= e->intermediate_size;
+}
+
 /* What a layer with R rows of queries leaves behind as its output, and what recomputation does not
  * make again. */
 static void cut_output(cutter *c, const exec_cpu *exec, const exec_shape *shape, int64_t R,
                        exec_layer *l) {
     const int64_t H = exec->model->encoder.hidden_size;
-    l->sum_2 = cut(c, R, H);
+    /* norm_first: the next layer reads it while it has values of its own */
+    const bool in_values = reuses_arrays(exec, shape) && !exec->model->encoder.norm_first;
+    l->sum_2 = in_values ? l->v.f : cut(c, R, H);
     l->mean_2 = cut(c, R, 1);
     l->rstd_2 = cut(c, R, 1);
     l->kept_2 = keeps_dropout(exec, shape) ? cut_16(c, R, bt_nn_kept_step(H)) : NULL;
@@ -78,19 +92,20 @@ static void cut_layer(cutter *c, const exec_cpu *exec, const exec_shape *shape, 
     const bt_encoder_config *const e = &exec->model->encoder;
     const int64_t                  T = shape->n_tokens;
     const bool                     is_16 = exec->is_16;
-    const bool                     has_pre_act = shape->for_training || !is_16;
+    const bool                     reuses = reuses_arrays(exec, shape);
     const int64_t                  H = e->hidden_size;
     const int64_t                  normed_rows = e->norm_first ? T : R;
     l->q = cut_array(c, is_16, R, H);
     l->k = cut_array(c, is_16, T, H);
     l->v = cut_array(c, is_16, T, H);
-    l->context = cut_array(c, is_16, R, H);
+    l->context = reuses ? l->q : cut_array(c, is_16, R, H); /* row by row, head by head */
     l->max = cut(c, R, e->num_attention_heads);
     l->inv_sum = cut(c, R, e->num_attention_heads);
-    l->sum_1 = cut(c, R, H);
+    l->sum_1 = reuses ? l->k.f : cut(c, R, H);
     l->mean_1 = cut(c, normed_rows, 1);
     l->rstd_1 = cut(c, normed_rows, 1);
-    l->pre_act = cut_array(c, is_16, has_pre_act ? R : 0, e->intermediate_size);
+    l->pre_act = shape->for_training ? cut_array(c, is_16, R, e->intermediate_size)
+                                     : (exec_array){.f = NULL}; /* see cut_all */
     cut_kept(c, exec, shape, R, l);
     cut_output(c, exec, shape, R, l);
 }
@@ -166,7 +181,7 @@ static void cut_embedding(cutter *c, const exec_cpu *exec, const exec_shape *sha
     const bt_encoder_config *const e = &exec->model->encoder;
     const int64_t                  T = shape->n_tokens;
     const bool                     is_projected = e->embedding_size != e->hidden_size;
-    acts->embedding_sum = cut(c, T, e->embedding_size);
+    acts->embedding_sum = cut(c, sums_in_ffn(exec, shape) ? 0 : T, e->embedding_size);
     acts->embedding_mean = cut(c, T, 1);
     acts->embedding_rstd = cut(c, T, 1);
     acts->hidden = cut(c, T, e->hidden_size);
@@ -193,6 +208,10 @@ static void cut_all(cutter *c, const exec_cpu *exec, const exec_shape *shape, ex
     cut_layers(c, exec, shape, acts->layers);
     acts->kept_step = bt_nn_kept_step(shape->max_length);
     acts->ffn = cut_array(c, exec->is_16, T, e->intermediate_size);
+    for (int64_t l = 0; reuses_arrays(exec, shape) && l < e->num_layers; l++) {
+        acts->layers[l].pre_act = acts->ffn;
+    }
+    acts->embedding_sum = sums_in_ffn(exec, shape) ? acts->ffn.f : acts->embedding_sum;
     acts->q_in = cut_array(c, exec->is_16, B, e->hidden_size);
     acts->residual = e->norm_first || exec->is_16 ? cut(c, B, e->hidden_size) : acts->q_in.f;
     cut_head(c, exec->model, shape, acts);

@@ -123,13 +123,17 @@ static void close_job(void) {
 
 /* Each alone, by an engine with one thread, row by row where the loss allows: too few tokens for
  * anything else than the plain pass. */
-static void evaluate_alone(const bt_exec_config *config) {
+static void evaluate_alone(const bt_exec_config *config, bool in_8_bits) {
     bt_exec_config plain = *config;
     bt_exec       *exec = NULL;
     plain.n_threads = 1;
     assert_ok(bt_exec_create_cpu(shared.model, NULL, &plain, &exec, err));
     memcpy(bt_exec_params(exec), bt_exec_params(shared.exec),
            (size_t)shared.model->table.n_elements * sizeof(float));
+    if (in_8_bits) {
+        bt_exec_rounded rounded;
+        assert_ok(bt_exec_round_weights(exec, &rounded, err));
+    }
     for (int i = 0; i < shared.n_batches; i++) {
         rows *const    r = &shared.all[i];
         bt_step_result result;
@@ -214,7 +218,7 @@ static bt_status add_all(bt_error *problem) {
 
 static void check(const bt_head_config *head, const bt_exec_config *config, int n_batches) {
     open_job(head, config, n_batches);
-    evaluate_alone(config);
+    evaluate_alone(config, false);
     assert_ok(add_all(err));
     assert_int_equal(shared.n_taken, n_batches);
     assert_ok(add_all(err)); /* in the memory that is there now */
@@ -246,6 +250,24 @@ static void test_every_kernel_gives_what_batches_give(void **state) {
     }
 }
 
+/* Weights that are rounded between two evaluations: the threads' scratch is another one then. */
+static void test_rounded_weights(void **state) {
+    (void)state;
+    static const bt_precision precisions[] = {BT_PRECISION_F32, BT_PRECISION_BF16};
+    for (size_t p = 0; p < BT_ARRAY_LEN(precisions); p++) {
+        const bt_exec_config config = {.n_threads = 2, .isa = "auto", .precision = precisions[p]};
+        bt_exec_rounded      rounded;
+        open_job(&heads[0], &config, N_BATCHES);
+        evaluate_alone(&config, false);
+        assert_ok(add_all(err));
+        evaluate_alone(&config, true);
+        assert_ok(bt_exec_round_weights(shared.exec, &rounded, err));
+        assert_ok(add_all(err));
+        assert_int_equal(shared.n_taken, N_BATCHES);
+        close_job();
+    }
+}
+
 /* One batch and few tokens: there is nothing to put together. */
 static void test_few_rows(void **state) {
     (void)state;
@@ -261,7 +283,7 @@ static void test_little_memory(void **state) {
     for (uint64_t mib = 24; mib >= 1; mib = mib * 2 / 3) {
         config.memory_limit = mib << 20;
         open_job(&heads[0], &config, N_BATCHES);
-        evaluate_alone(&(bt_exec_config){.isa = "auto"});
+        evaluate_alone(&(bt_exec_config){.isa = "auto"}, false);
         bt_error        why = BT_ERROR_INIT;
         const bt_status rc = add_all(&why);
         if (rc != BT_OK) {
@@ -274,11 +296,41 @@ static void test_little_memory(void **state) {
     }
 }
 
+/* Bytes of an engine that evaluated n sequences of 25 tokens. */
+static int64_t bytes_with(int64_t n) {
+    const bt_exec_config config = {.n_threads = 1, .isa = "auto"};
+    bt_step_result       result;
+    open_job(&heads[0], &config, 1);
+    rows *const r = &shared.all[0];
+    for (int64_t b = 0; b <= n; b++) {
+        r->offsets[b] = 25 * b;
+    }
+    memset(r->positions, 0, sizeof r->positions);
+    r->batch.n_seqs = n;
+    r->batch.n_rows = n;
+    r->batch.n_tokens = 25 * n;
+    r->batch.seq_length = 25; /* no room for longer ones is wanted */
+    r->batch.max_tokens = 25;
+    assert_ok(bt_exec_evaluate(shared.exec, &r->batch, &result, err));
+    const int64_t n_bytes = (int64_t)bt_exec_memory_bytes(shared.exec);
+    close_job();
+    return n_bytes;
+}
+
+/* Of a token there are the hidden state, query, key, value and the feed-forward's activation: 192
+ * numbers in this model; what else there is, is small. What only a backward pass reads would be
+ * that much again. */
+static void test_nothing_is_kept_for_a_backward_pass(void **state) {
+    (void)state;
+    const int64_t a_token = (bytes_with(8) - bytes_with(4)) / 100;
+    assert_in_range(a_token, 192 * sizeof(float), 290 * sizeof(float));
+}
+
 static void test_a_stop_ends_it(void **state) {
     (void)state;
     const bt_exec_config config = {.n_threads = 1, .isa = "auto"};
     open_job(&heads[0], &config, N_BATCHES);
-    evaluate_alone(&config);
+    evaluate_alone(&config, false);
     shared.stops_at_tick = true;
     assert_fails(add_all(err), BT_E_INTERRUPTED, "stopped by");
     assert_int_equal(shared.n_ticked, 1);
@@ -322,7 +374,7 @@ static void test_every_fault_is_told(void **state) {
     const bt_exec_config config = {.n_threads = 2, .isa = "auto"};
     const test_work      work = {.what = "a window", .work = try_all_afresh};
     open_job(&heads[0], &config, 6);
-    evaluate_alone(&config);
+    evaluate_alone(&config, false);
     assert_true(test_every_fault(&work) > 10);
     close_job();
 }
@@ -331,8 +383,10 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_every_head_gives_what_batches_give),
         cmocka_unit_test(test_every_kernel_gives_what_batches_give),
+        cmocka_unit_test(test_rounded_weights),
         cmocka_unit_test(test_few_rows),
         cmocka_unit_test(test_little_memory),
+        cmocka_unit_test(test_nothing_is_kept_for_a_backward_pass),
         cmocka_unit_test(test_a_stop_ends_it),
         cmocka_unit_test(test_a_bad_batch_is_refused),
         cmocka_unit_test(test_every_fault_is_told),
