@@ -18,6 +18,7 @@ class Row:
     value: typing.Callable                        # of the program's JSON object
     shown: typing.Callable                        # of it: the text of the table
     limit: typing.Optional[tuple] = None          # (operator, bound) for the value
+    better: str = ""                              # "more" or "less" where nothing was asked: history.py tells a fall
 
 
 @dataclasses.dataclass
@@ -41,6 +42,7 @@ class Call:
 AT_LEAST, AT_MOST = operator.ge, operator.le
 STEP = ["{build}/bench_step", "--threads={threads}"]
 QUICK_STEP = ("--steps=1", "--rounds=1")
+BF16_NEEDS = ("bfloat16", "glue", "vocab", "hf_python")
 
 
 def script(name, *words):
@@ -59,7 +61,7 @@ def times(path):
 
 def peer_row(name, what, bound, path):
     value, shown = times(path)
-    return Row(name, what, f">= {bound:g} times" if bound else "", value, shown, (AT_LEAST, bound) if bound else None)
+    return Row(name, what, f">= {bound:g} times" if bound else "", value, shown, (AT_LEAST, bound) if bound else None, "more")
 
 
 def steps_beside(task, model, peer, needs_python, rows, *words):
@@ -75,8 +77,14 @@ def efficiency(name, model, lengths, bound, *words):
                 f"{result['examples_per_second']:g} examples/s)")
     size = "MiniLM" if model == "minilm" else "BERT-base"
     what = f"seconds of the bare matrix products / seconds of the step, {size}, {'SST-2' if lengths == 'sst2' else 'MRPC'} lengths"
-    row = Row(name, what, f">= {bound:g}" if bound else "", lambda result: result["efficiency"], shown, (AT_LEAST, bound) if bound else None)
+    row = Row(name, what, f">= {bound:g}" if bound else "", lambda result: result["efficiency"], shown, (AT_LEAST, bound) if bound else None, "more")
     return Program([*STEP, f"--model={model}", f"--lengths={lengths}", *words], [row], (), QUICK_STEP)
+
+
+def serial_program():
+    row = Row("serial", "what threads cannot divide of a training step, MiniLM, SST-2 lengths, one thread", "<= 1 %", lambda r: r["serial_share"],
+              lambda r: f"{100 * r['serial_share']:.2f} % ({1000 * r['serial']:.2f} of {1000 * r['seconds_per_step']:.0f} ms)", (AT_MOST, 0.01))
+    return Program(["{build}/bench_step", "--threads=1", "--lengths=sst2", "--steps=8", "--rounds=3"], [row], (), QUICK_STEP)
 
 
 def threads_program():
@@ -93,7 +101,7 @@ def bf16_program():
     def shown(result):
         plain = result["also"]["seconds_per_step"]
         return f"{plain / result['seconds_per_step']:.2f} times ({result['seconds_per_step']:.3f} against {plain:.3f} s)"
-    row = Row("bfloat16", "bfloat16 products against float32, MiniLM, MRPC lengths", "", lambda r: r["also"]["seconds_per_step"] / r["seconds_per_step"], shown)
+    row = Row("bfloat16", "bfloat16 against float32, MiniLM, MRPC lengths", "", lambda r: r["also"]["seconds_per_step"] / r["seconds_per_step"], shown, better="more")
     words = [*STEP, "--lengths=mrpc", "--steps=8", "--rounds=2"]
     return Program([*words, "--products=bf16"], [row], ("bfloat16",), QUICK_STEP, also=words)
 
@@ -191,10 +199,23 @@ def programs():
             ("MRPC", "hf", "hf_python", hf, 2.5, ("--rounds", "5", "--steps", "12", "--peer_steps", "6")), ("MRPC", "mg", "tf_python", mg, 4.5, ("--rounds", "2", "--steps", "12", "--mg_steps", "6"))):
         name = f"steps-{task.lower().replace('-', '')}-{peer}"
         all_programs.append(steps_beside(task, "minilm", peer, python, [peer_row(name, what.format("MiniLM", task, other), bound, peer)], *words))
+    sorted_rows = "Hugging Face, rows sorted by length, each batch padded to its longest"
+    in_bf16 = "training steps in bfloat16, examples/s, {}, {} rows, against {}"
+    for task, model, size, bound, words in (
+            ("SST-2", "minilm", "MiniLM", 12, ("--rounds", "5", "--steps", "40", "--peer_steps", "25")), ("MRPC", "minilm", "MiniLM", 6, ("--rounds", "5", "--steps", "24", "--peer_steps", "12")),
+            ("MRPC", "base", "BERT-base", 4.5, ("--rounds", "3", "--steps", "12", "--peer_steps", "6"))):
+        name = f"bf16-{'base-' if model == 'base' else ''}{task.lower().replace('-', '')}-hf"
+        row = peer_row(name, in_bf16.format(size, task, sorted_rows), bound, "hf")
+        all_programs.append(dataclasses.replace(steps_beside(task, model, "hf", "hf_python", [row], "--precision", "bfloat16", "--sort", *words), needs=BF16_NEEDS))
+    row = peer_row("bf16-mrpc-mg", in_bf16.format("MiniLM", "MRPC", mg), 0, "mg")
+    all_programs.append(dataclasses.replace(steps_beside("MRPC", "minilm", "mg", "tf_python", [row], "--precision", "bfloat16", "--rounds", "2", "--steps", "24", "--mg_steps", "6"),
+                                            needs=("bfloat16", "glue", "vocab", "tf_python")))
+    row = peer_row("steps-mrpc-hf-sorted", what.format("MiniLM", "MRPC", sorted_rows), 0, "hf")
+    all_programs.append(steps_beside("MRPC", "minilm", "hf", "hf_python", [row], "--sort", "--rounds", "3", "--steps", "12", "--peer_steps", "6"))
     for task, bound, words in (("CoLA", 3, ("--rounds", "2", "--steps", "8", "--peer_steps", "4")), ("MRPC", 2, ("--rounds", "3", "--steps", "8", "--peer_steps", "6"))):
         row = peer_row(f"base-{task.lower()}-hf", what.format("BERT-base", task, hf), bound, "hf")
         all_programs.append(steps_beside(task, "base", "hf", "hf_python", [row], *words))
     return all_programs + [
         efficiency("efficiency-base-mrpc", "base", "mrpc", 0.88, "--steps=4", "--rounds=2"), efficiency("efficiency-minilm-sst2", "minilm", "sst2", 0.75, "--steps=15", "--rounds=5"),
-        efficiency("efficiency-minilm-mrpc", "minilm", "mrpc", 0, "--steps=12", "--rounds=3"), squad_program(), predict_program(), memory_program(), evaluation_memory_program(), start_program(), short_start_program(), threads_program(),
+        efficiency("efficiency-minilm-mrpc", "minilm", "mrpc", 0, "--steps=12", "--rounds=3"), squad_program(), predict_program(), memory_program(), evaluation_memory_program(), start_program(), short_start_program(), threads_program(), serial_program(),
         rows_program("mg", "tf_python"), rows_program("hf", "hf_python"), bits_program(), bf16_program(), onednn_program(), latency_program()]

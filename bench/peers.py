@@ -4,10 +4,10 @@
 
   bench/peers.py --build build/release --glue GLUE_DIR --vocab vocab.txt [--peer hf,mg] [--python PYTHON] [--tf_python PYTHON]
                  [--task SST-2|MRPC|CoLA] [--model minilm|base] [--rounds 3] [--steps 40] [--peer_steps 8] [--mg_steps 6]
-                 [--threads 2] [--precision float32|bfloat16]
+                 [--threads 2] [--precision float32|bfloat16] [--sort]
 
 All train a classifier with fresh weights and AdamW on the rows of the task's train.tsv, batch 32, at most 128 tokens. hf: torch and transformers in --python; each
-batch is padded to its longest row. mg: tf-models-official's official/nlp/train.py in --tf_python, on the records of create-finetuning-data, padded to 128.
+batch is padded to its longest row, with --sort (its strongest setting) of rows of similar length; bfloat16 is torch's autocast. mg: tf-models-official's official/nlp/train.py in --tf_python, on the records of create-finetuning-data, padded to 128.
 Rates are training steps only: the first steps, starts, and (but for Model Garden, whose loop feeds itself) input are outside the clock.
 """
 import argparse
@@ -33,6 +33,7 @@ torch.manual_seed(0)
 random.seed(0)
 tokenizer = BertWordPieceTokenizer(a["vocab"], lowercase=True)
 tokenizer.enable_truncation(128)
+bfloat16 = torch.autocast("cpu", dtype=torch.bfloat16, enabled=a["precision"] == "bfloat16")
 lines = open(a["tsv"], encoding="utf-8").read().rstrip("\n").split("\n")[1 if a["header"] else 0:]
 rows = [line.split("\t") for line in lines]
 random.shuffle(rows)
@@ -43,16 +44,24 @@ model.train()
 optimizer = torch.optim.AdamW(model.parameters(), lr=3e-5, weight_decay=0.01)
 names = sorted({row[a["label"]] for row in rows})
 times = []
-for step in range(a["steps"] + 2):
-    some = rows[step * 32:(step + 1) * 32]
-    texts = [tokenizer.encode(*[row[c] for c in a["columns"]]) for row in some]
+encode = lambda row: tokenizer.encode(*[row[c] for c in a["columns"]])
+needed = (a["steps"] + 2) * 32
+rows = (rows * (needed // len(rows) + 1))[:needed]
+if a["sort"]:
+    rows.sort(key=lambda row: len(encode(row).ids))
+parts = [rows[i:i + 32] for i in range(0, needed, 32)]
+random.shuffle(parts)
+for step, some in enumerate(parts):
+    texts = [encode(row) for row in some]
     n = max(len(t.ids) for t in texts)
     full = lambda lists: torch.tensor([list(x) + [0] * (n - len(x)) for x in lists])
     batch = dict(input_ids=full([t.ids for t in texts]), token_type_ids=full([t.type_ids for t in texts]),
                  attention_mask=full([[1] * len(t.ids) for t in texts]), labels=torch.tensor([names.index(r[a["label"]]) for r in some]))
     start = time.perf_counter()
     optimizer.zero_grad()
-    model(**batch).loss.backward()
+    with bfloat16:
+        loss = model(**batch).loss
+    loss.backward()
     torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
     optimizer.step()
     if step >= 2:
@@ -78,14 +87,15 @@ runpy.run_module("official.nlp.train", run_name="__main__", alter_sys=False)
 def hugging_face(args, records, folder):
     columns, label, header = COLUMNS[args.task]
     settings = {"threads": args.threads, "vocab": args.vocab, "tsv": os.path.join(args.glue, args.task, "train.tsv"), "header": header,
-                "label": label, "columns": columns, "size": bench.SIZES[args.model][:4], "steps": args.peer_steps}
+                "label": label, "columns": columns, "size": bench.SIZES[args.model][:4], "steps": args.peer_steps,
+                "precision": args.precision, "sort": args.sort}
     return bench.python_peer(args.python, HF, settings, env={"TOKENIZERS_PARALLELISM": "false"})
 
 
 def model_garden(args, records, folder):
     """Steps of a loop of one; the first two build graphs and warm up."""
     values = {**bench.training_overrides(records, args.model, args.mg_steps + 2), "task.train_data.is_training": "true",
-              "runtime.distribution_strategy": "one_device"}
+              "runtime.distribution_strategy": "one_device", "runtime.mixed_precision_dtype": args.precision}
     del values["runtime.threads"]  # Model Garden takes them from TensorFlow's variables
     values["trainer.checkpoint_interval"] = 1000
     threads = str(args.threads)
@@ -118,7 +128,8 @@ def main():
     parser.add_argument("--tf_python")
     parser.add_argument("--task", default="SST-2", choices=sorted(COLUMNS))
     parser.add_argument("--model", default="minilm", choices=sorted(bench.SIZES))
-    parser.add_argument("--precision", default="float32")
+    parser.add_argument("--precision", default="float32", choices=("float32", "bfloat16"))
+    parser.add_argument("--sort", action="store_true")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--steps", type=int, default=40)
     parser.add_argument("--peer_steps", type=int, default=8)
@@ -135,7 +146,7 @@ def main():
         for i in range(args.rounds):
             for name, some in rates.items():
                 some.append({"own": own, **PEERS}[name](args, records, os.path.join(scratch, f"{name}{i}")))
-    result = {"task": args.task, "model": args.model, "precision": args.precision, "threads": args.threads,
+    result = {"task": args.task, "model": args.model, "precision": args.precision, "sort": args.sort, "threads": args.threads,
               "examples_per_second": bench.median(rates["own"], 1), "all": bench.rounded(rates["own"], 1)}
     for name in peers:
         result[name] = {"examples_per_second": bench.median(rates[name], 1),

@@ -16,8 +16,8 @@ Settings, each a flag (--hf_python=...), a variable of the environment or of CMa
   rows        names, separated by commas (all): for the cmake target, BT_BENCH_ROWS=start,bits
 A row whose needs are not there is skipped, and said to be. A failed row does not stop the others; the exit code is 1 then. A bound that is missed is not a failure.
 --with steps=4 --with threads=1,2: other arguments of the functions of bench/measured_runs.py that measure the rows (with --rows).
---quick: as few steps as possible, to see that the programs work; such figures mean nothing. --record writes docs/bench/DATE-MACHINE.json, without it
-the file is BUILD/bench/DATE-MACHINE.json. Needs only Python's standard library.
+--quick: as few steps as possible, to see that the programs work; such figures mean nothing. --record writes docs/bench/DATE-MACHINE.json, renews
+docs/bench/history.md and names the rows that fell; without it the file is BUILD/bench/DATE-MACHINE.json. Needs only Python's standard library.
 """
 import argparse
 import datetime
@@ -34,6 +34,7 @@ import time
 
 import bench_common as bench
 import bench_rows
+import history
 import measured_runs
 
 ROOT = os.path.dirname(bench.HERE)
@@ -150,7 +151,7 @@ def measure(program, settings, quick, changed, scratch):
     for row in program.rows:
         value = row.value(result)
         ok = None if row.limit is None else bool(row.limit[0](value, row.limit[1]))
-        records.append({"row": row.name, "what": row.what, "asked": row.asked, "value": value, "measured": row.shown(result), "ok": ok, "command": command,
+        records.append({"row": row.name, "what": row.what, "asked": row.asked, "value": value, "measured": row.shown(result), "ok": ok, "better": row.better, "command": command,
                         "took_seconds": round(time.monotonic() - start, 1), "load_before": round(load, 2), "result": result})
     return records
 
@@ -247,6 +248,9 @@ def main():
         json.dump(result, file, indent=1)
         file.write("\n")
     print(table(rows, skipped, failed))
+    if args.record:
+        history.write()
+        history.tell_fallen(history.FOLDER)
     print(f"\n{len(rows)} measured, {len(skipped)} skipped, {len(failed)} failed in {result['took_seconds']:.0f} s: {path}")
     return 1 if failed else 0
 

@@ -33,7 +33,9 @@ typedef struct samples {
     double  backward[MAX_STEPS * MAX_ROUNDS], update[MAX_STEPS * MAX_ROUNDS];
     double  products[MAX_STEPS * MAX_ROUNDS], bare[MAX_STEPS * MAX_ROUNDS];
     double  attention[MAX_STEPS * MAX_ROUNDS], serial[MAX_STEPS * MAX_ROUNDS];
-    int64_t n_tokens; /* of all steps */
+    double  flops[MAX_STEPS * MAX_ROUNDS]; /* of products */
+    int64_t n_jobs;                        /* of the last step */
+    int64_t n_tokens;                      /* of all steps */
     double  all_seconds, first_seconds, loss;
 } samples;
 
@@ -162,11 +164,13 @@ static void keep(samples *s, double seconds, const bt_step_result *result, int64
         s->products[s->n] = result->times.products;
         s->attention[s->n] = result->times.attention;
         s->serial[s->n] = result->times.serial;
+        s->flops[s->n] = result->times.product_flops;
     }
     s->n++;
     s->n_tokens += n_tokens;
     s->all_seconds += seconds;
     s->loss = result->loss;
+    s->n_jobs = result->times.n_jobs;
 }
 
 /* At least that many steps, and as many as end in so many seconds. s NULL: they are not measured.
@@ -264,15 +268,16 @@ static bt_status measure_cpu(bench *b, samples *s, bt_str *out, bt_error *err) {
     const double bare = median(s->bare, s->n_bare);
     const double serial = median(s->serial, s->n);
     BT_CHECK(append_step(b, s, seconds, out, err));
-    BT_CHECK(bt_str_appendf(out, err,
-                            ", \"forward\": %.5f, \"backward\": %.5f, \"optimizer\": %.5f, "
-                            "\"products\": %.5f, \"attention\": %.5f, \"bare_products\": %.5f, "
-                            "\"efficiency\": %.4f, \"serial\": %.6f, \"serial_share\": %.5f, "
-                            "\"fastest_step\": %.6f, \"heap_calls_after_warm_up\": %" PRIu64 "}\n",
-                            median(s->forward, s->n), median(s->backward, s->n),
-                            median(s->update, s->n), median(s->products, s->n),
-                            median(s->attention, s->n), bare, bare / seconds, serial,
-                            serial / seconds, s->seconds[0], heap_calls));
+    BT_CHECK(bt_str_appendf(
+        out, err,
+        ", \"forward\": %.5f, \"backward\": %.5f, \"optimizer\": %.5f, "
+        "\"products\": %.5f, \"attention\": %.5f, \"bare_products\": %.5f, "
+        "\"efficiency\": %.4f, \"product_flops\": %.6g, \"jobs\": %" PRId64
+        ", \"serial\": %.6f, \"serial_share\": %.5f, "
+        "\"fastest_step\": %.6f, \"heap_calls_after_warm_up\": %" PRIu64 "}\n",
+        median(s->forward, s->n), median(s->backward, s->n), median(s->update, s->n),
+        median(s->products, s->n), median(s->attention, s->n), bare, bare / seconds,
+        median(s->flops, s->n), s->n_jobs, serial, serial / seconds, s->seconds[0], heap_calls));
 done:
     bare_deinit(&m);
     return rc;

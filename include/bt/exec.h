@@ -61,8 +61,9 @@ typedef struct bt_exec_config {
  * them: waiting for other processes. serial: what of all of it no number of threads makes shorter
  * (of training steps on the processor; 0 where a BLAS has threads of its own). */
 typedef struct bt_exec_times {
-    double forward, backward, optimizer, products, attention, exchange, serial;
-    double product_flops; /* a multiplication and an addition are two */
+    double  forward, backward, optimizer, products, attention, exchange, serial;
+    double  product_flops; /* a multiplication and an addition are two */
+    int64_t n_jobs;        /* how often threads were started together, where serial is known */
 } bt_exec_times;
 
 typedef struct bt_step_result {

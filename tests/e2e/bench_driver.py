@@ -65,6 +65,11 @@ class Driver(e2e.Case):
         self.assertEqual([r['row'] for r in found['failed']], ['rows-hf'])
         self.assertIn('FAILED rows-hf: ', done.stderr)
 
+    def test_the_probe_never_fails(self):
+        done = subprocess.run([os.path.join(e2e.SOURCE, 'tools', 'speed_probe.sh'), self.path('nowhere')], capture_output=True, text=True)
+        self.assertEqual((done.returncode, done.stderr), (0, ''))
+        self.assertRegex(done.stdout, r'\Aspeed: .*processors, load .*\nspeed: there is no .*nowhere/bench_machine')
+
     def test_bench_step(self):
         """One batch of given lengths, and sums that must hold; what it refuses, it refuses as all programs do."""
         size = ['--layers=1', '--hidden=32', '--heads=2', '--intermediate=64', '--vocab=100', '--steps=3', '--rounds=2', '--threads=1']
@@ -77,6 +82,7 @@ class Driver(e2e.Case):
             least = 3 * 2 * (4 * 32 * 32 + 2 * 32 * 64) * 50  # three times the forward pass of a layer; then attention
             self.assertAlmostEqual(got['flops'] * got['seconds_per_step'] / (least + 3 * 4 * 32 * (12 ** 2 + 30 ** 2 + 8 ** 2)), 1, 3)
             self.assertGreater(got['loss'], 0)
+            self.assertTrue(0 < got['serial'] < got['seconds_per_step'] and got['jobs'] > 10, got)
         for words, error in ((['--lengths=12,1'], "--lengths: '1': expected mrpc, sst2, cola or numbers"), (['--steps=0'], '--steps=0: expected 1 to 1000'),
                              (['--length=64'], '--lengths=mrpc: sequences have up to 103 tokens'), (['--product=64'], 'name its --plugin'),
                              (['--model=tiny'], 'the value should be one of minilm, base, large')):

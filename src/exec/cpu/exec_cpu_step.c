@@ -286,15 +286,17 @@ int32_t exec_cpu_train_depth(const bt_exec *exec) {
 
 bt_status exec_cpu_train_begin(bt_exec *base, const bt_batch *batch, int64_t step, uint64_t seed,
                                bt_error *err) {
-    exec_cpu *const   exec = exec_cpu_of(base);
-    const double      divided = bt_pool_get_spent(exec->pool).seconds;
-    const double      start = bt_time_monotonic();
-    const bt_fp_state before = bt_fp_flush();
-    const bt_status   rc = train_step(exec, batch, step, seed, &exec->begun_result, err);
+    exec_cpu *const     exec = exec_cpu_of(base);
+    const bt_pool_spent spent = bt_pool_get_spent(exec->pool);
+    const double        start = bt_time_monotonic();
+    const bt_fp_state   before = bt_fp_flush();
+    const bt_status     rc = train_step(exec, batch, step, seed, &exec->begun_result, err);
     bt_fp_set(before);
     if (exec->nn.product != NULL) {
+        const bt_pool_spent now = bt_pool_get_spent(exec->pool);
         exec->begun_result.times.serial =
-            bt_time_monotonic() - start - (bt_pool_get_spent(exec->pool).seconds - divided);
+            bt_time_monotonic() - start - (now.seconds - spent.seconds);
+        exec->begun_result.times.n_jobs = now.n_jobs - spent.n_jobs;
     }
     exec->begun = rc == BT_OK ? batch : NULL;
     return rc;

@@ -1,0 +1,270 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * What a step is made of, each part alone, on so many threads: the products of a layer, forward and
+ * backward; a pass that waits for memory; one that computes in the caches; a job with nothing to
+ * do. Prints one JSON object, the best of the rounds; step_model.py predicts steps from it. */
+#include <inttypes.h>
+#include <math.h>
+
+#include "bt/base/alloc.h"
+#include "bt/base/pool.h"
+#include "bt/base/str.h"
+#include "bt/base/time.h"
+#include "bt/cli.h"
+#include "bt/nn.h"
+#include "bt/nn/dense_int8.h"
+
+enum {
+    MAX_ROUNDS = 99,
+    PASS_FLOATS = 1 << 24, /* 64 MiB an array: more than caches hold */
+    PASS_CHUNK = 1 << 16,
+    N_GELU_TASKS = 256,
+    GELU_FLOATS = 1 << 12,
+    N_EMPTY_JOBS = 2000,
+};
+
+typedef struct machine {
+    bt_kern             kern;
+    const bt_kern_int8 *int8; /* NULL: not in 8 bits */
+    bt_pool            *pool;
+    bt_nn               nn;
+    int64_t             tokens, hidden, intermediate, rounds;
+    float              *a, *b, *c; /* owned; large enough for products and passes */
+    bt_nn_int8_dense   *dense;     /* owned; that of the product that is measured */
+    unsigned char      *rows;      /* owned; [threads][row_bytes] */
+    size_t              row_bytes;
+} machine;
+
+typedef void (*part_fn)(machine *m);
+
+/* The fastest of the rounds. */
+static double time_part(machine *m, part_fn part) {
+    double best = INFINITY;
+    part(m);
+    for (int64_t i = 0; i < m->rounds; i++) {
+        const double start = bt_time_monotonic();
+        part(m);
+        best = fmin(best, bt_time_monotonic() - start);
+    }
+    return best;
+}
+
+static void multiply(machine *m, int64_t M, int64_t N, int64_t K, bt_kern_trans trans_a,
+                     bt_kern_trans trans_b) {
+    const bt_nn_product p = {.c = m->c,
+                             .a = m->a,
+                             .b = m->b,
+                             .ld_c = N,
+                             .ld_a = trans_a == BT_KERN_T ? M : K,
+                             .ld_b = trans_b == BT_KERN_T ? K : N,
+                             .trans_a = trans_a,
+                             .trans_b = trans_b,
+                             .M = M,
+                             .N = N,
+                             .K = K,
+                             .alpha = 1};
+    bt_nn_product_run(&m->nn, &p);
+}
+
+/* out = in W, d_W = in' d_out, d_in = d_out W' */
+static void dense(machine *m, int64_t K, int64_t N) {
+    multiply(m, m->tokens, N, K, BT_KERN_N, BT_KERN_N);
+    multiply(m, K, N, m->tokens, BT_KERN_T, BT_KERN_N);
+    multiply(m, m->tokens, K, N, BT_KERN_N, BT_KERN_T);
+}
+
+static void layer_part(machine *m) {
+    for (int i = 0; i < 4; i++) {
+        dense(m, m->hidden, m->hidden);
+    }
+    dense(m, m->hidden, m->intermediate);
+    dense(m, m->intermediate, m->hidden);
+}
+
+static double layer_flops(const machine *m) {
+    const double H = (double)m->hidden;
+    return 3 * 2 * (double)m->tokens * (4 * H * H + 2 * H * (double)m->intermediate);
+}
+
+static void int8_task(void *context, int64_t task, int32_t thread) {
+    machine *const        m = context;
+    const int64_t         n = bt_nn_int8_max_rows(m->int8);
+    const int64_t         first = task * n;
+    const int64_t         left = m->tokens - first;
+    const bt_nn_int8_rows rows =
+        bt_nn_int8_round(m->int8, m->rows + (size_t)thread * m->row_bytes, m->a + first * m->hidden,
+                         left < n ? left : n, m->hidden);
+    bt_nn_int8_dense_forward(m->int8, m->c + first * m->intermediate, &rows, m->dense, false);
+}
+
+static void int8_part(machine *m) {
+    const int64_t n = bt_nn_int8_max_rows(m->int8);
+    bt_pool_run_cut(m->pool, (m->tokens + n - 1) / n, int8_task, m);
+}
+
+static void pass_task(void *context, int64_t task, int32_t thread) {
+    const machine *const m = context;
+    const int64_t        first = task * PASS_CHUNK;
+    (void)thread;
+    for (int64_t i = first; i < first + PASS_CHUNK; i++) {
+        m->c[i] = m->a[i] + 0.5F * m->b[i];
+    }
+}
+
+static void pass_part(machine *m) {
+    bt_pool_run(m->pool, PASS_FLOATS / PASS_CHUNK, pass_task, m);
+}
+
+static void gelu_task(void *context, int64_t task, int32_t thread) {
+    const machine *const m = context;
+    (void)task;
+    m->kern.act_forward[BT_ACT_GELU](m->c + (int64_t)thread * GELU_FLOATS,
+                                     m->a + (int64_t)thread * GELU_FLOATS, GELU_FLOATS);
+}
+
+static void gelu_part(machine *m) {
+    bt_pool_run(m->pool, N_GELU_TASKS, gelu_task, m);
+}
+
+static void empty_task(void *context, int64_t task, int32_t thread) {
+    (void)context;
+    (void)task;
+    (void)thread;
+}
+
+static void jobs_part(machine *m) {
+    const int32_t n = bt_pool_n_threads(m->pool);
+    for (int i = 0; i < N_EMPTY_JOBS; i++) {
+        bt_pool_run(m->pool, n > 1 ? n : 2, empty_task, NULL);
+    }
+}
+
+static float *make_numbers(size_t n, float step) {
+    float *const x = bt_alloc_array(n, sizeof *x);
+    for (size_t i = 0; x != NULL && i < n; i++) {
+        x[i] = 0.5F - step * (float)(i % 997);
+    }
+    return x;
+}
+
+static bt_status make_int8(machine *m, int32_t n_threads, bt_error *err) {
+    m->int8 = bt_kern_int8_choose(m->kern.isa);
+    m->row_bytes = bt_nn_int8_rows_bytes(m->int8, m->hidden);
+    m->rows = bt_calloc_array((size_t)n_threads, m->row_bytes);
+    return m->rows == NULL
+               ? BT_FAIL(err, BT_E_NOMEM, "out of memory")
+               : bt_nn_int8_dense_create(m->pool, m->b, NULL, m->hidden, m->intermediate,
+                                         "the weights", &m->dense, err);
+}
+
+static bt_status init(machine *m, const bt_flags *flags, bt_error *err) {
+    const int32_t     n_threads = (int32_t)bt_flags_int(flags, "threads");
+    const char *const precision = bt_flags_string(flags, "precision");
+    *m = (machine){.tokens = bt_flags_int(flags, "tokens"),
+                   .hidden = bt_flags_int(flags, "hidden"),
+                   .intermediate = bt_flags_int(flags, "intermediate"),
+                   .rounds = bt_flags_int(flags, "rounds")};
+    if (m->tokens < 1 || m->tokens > 1 << 16 || m->hidden < 1 || m->hidden > 1 << 13 ||
+        m->intermediate < 1 || m->intermediate > 1 << 15 || m->rounds < 1 ||
+        m->rounds > MAX_ROUNDS) {
+        return BT_FAIL(err, BT_E_CONFIG,
+                       "--tokens, --hidden, --intermediate or --rounds: expected at most 65536, "
+                       "8192, 32768 and %d, and 1 at least",
+                       (int)MAX_ROUNDS);
+    }
+    BT_TRY(bt_kern_select(bt_flags_string(flags, "isa"), &m->kern, err));
+    BT_TRY(bt_pool_create(&m->pool, n_threads, err));
+    const bool is_bf16 = bt_str_equal(precision, "bf16");
+    m->nn = (bt_nn){.kern = &m->kern,
+                    .pool = m->pool,
+                    .product = &m->kern.products[is_bf16 ? BT_PRECISION_BF16 : BT_PRECISION_F32]};
+    if (m->nn.product->rows == 0) {
+        return BT_FAIL(err, BT_E_BACKEND, "these kernels leave products to BLAS");
+    }
+    m->nn.panel_bytes = bt_nn_product_scratch_bytes(m->nn.product);
+    m->nn.panels = bt_alloc_array((size_t)n_threads, m->nn.panel_bytes);
+    const int64_t widest = m->hidden > m->intermediate ? m->hidden : m->intermediate;
+    const int64_t longest = m->tokens > widest ? m->tokens : widest;
+    const size_t  n = longest * widest > PASS_FLOATS ? (size_t)(longest * widest) : PASS_FLOATS;
+    m->a = make_numbers(n, 1e-3F);
+    m->b = make_numbers(n, 9e-4F);
+    m->c = make_numbers(n, 8e-4F);
+    if (m->nn.panels == NULL || m->a == NULL || m->b == NULL || m->c == NULL) {
+        return BT_FAIL(err, BT_E_NOMEM, "out of memory");
+    }
+    return bt_str_equal(precision, "int8") ? make_int8(m, n_threads, err) : BT_OK;
+}
+
+static void deinit(machine *m) {
+    bt_nn_int8_dense_free(m->dense);
+    bt_free(m->rows);
+    bt_free(m->nn.panels);
+    bt_free(m->a);
+    bt_free(m->b);
+    bt_free(m->c);
+    bt_pool_free(m->pool);
+}
+
+static bt_status measure(machine *m, bt_str *out, bt_error *err) {
+    const bool   is_int8 = m->int8 != NULL;
+    const double flops = is_int8
+                             ? 2.0 * (double)m->tokens * (double)m->hidden * (double)m->intermediate
+                             : layer_flops(m);
+    const double products = time_part(m, is_int8 ? int8_part : layer_part);
+    const double pass = time_part(m, pass_part);
+    const double gelu = time_part(m, gelu_part);
+    const double jobs = time_part(m, jobs_part);
+    return bt_str_appendf(
+        out, err,
+        "{\"kernels\": \"%s, %s\", \"threads\": %" PRId32 ", \"tokens\": %" PRId64
+        ", \"gflops\": %.2f, \"memory_gb_per_second\": %.3f, \"gelu_per_second\": %.5g, "
+        "\"job_seconds\": %.4g}\n",
+        m->kern.isa, is_int8 ? m->int8->name : m->nn.product->name, bt_pool_n_threads(m->pool),
+        m->tokens, flops / products * 1e-9, 3.0 * sizeof(float) * (double)PASS_FLOATS / pass * 1e-9,
+        (double)N_GELU_TASKS * GELU_FLOATS / gelu, jobs / N_EMPTY_JOBS);
+}
+
+static bt_status run(const bt_flags *flags, int *status, bt_error *err) {
+    bt_status rc = BT_OK;
+    bt_str    out = BT_STR_INIT;
+    machine   m = {.rounds = 0};
+    (void)status;
+    BT_CHECK(init(&m, flags, err));
+    BT_CHECK(measure(&m, &out, err));
+    rc = bt_cli_print(&out, BT_READER_NEEDS_ALL, err);
+done:
+    bt_str_deinit(&out);
+    deinit(&m);
+    return rc;
+}
+
+static const char *const precisions[] = {"f32", "bf16", "int8", NULL};
+
+static const bt_flag_def flag_defs[] = {
+    {.name = "threads", .kind = BT_FLAG_INT, .default_text = "2", .help = "of all parts"},
+    {.name = "tokens", .kind = BT_FLAG_INT, .default_text = "1678", .help = "rows of a batch"},
+    {.name = "hidden", .kind = BT_FLAG_INT, .default_text = "384", .help = "of the layer"},
+    {.name = "intermediate", .kind = BT_FLAG_INT, .default_text = "1536", .help = "of the layer"},
+    {.name = "precision",
+     .kind = BT_FLAG_ENUM,
+     .choices = precisions,
+     .default_text = "f32",
+     .help = "of the products; int8: one product of a prediction in place of a layer's"},
+    {.name = "rounds",
+     .kind = BT_FLAG_INT,
+     .default_text = "5",
+     .help = "of which the best counts"},
+    {.name = "isa", .kind = BT_FLAG_STRING, .default_text = "auto", .help = "instruction set"},
+};
+
+int main(int argc, char **argv) {
+    static const bt_flag_table flag_table = {
+        .program = "bench_machine",
+        .summary = "bench_machine: how fast this machine does the parts of a step, each alone.\n"
+                   "\n"
+                   "bench_machine --threads=2 --precision=bf16",
+        .defs = flag_defs,
+        .n_defs = BT_ARRAY_LEN(flag_defs)};
+    static const bt_cli_program program = {.flags = &flag_table, .run = run};
+    return bt_cli_run(&program, argc, argv);
+}
