@@ -422,7 +422,7 @@ static bt_status run_lanes(exec_cpu *exec, const exec_window *window, int64_t n_
     lanes_job job = {.lanes = exec->lanes, .window = watched ? window : NULL};
     atomic_init(&job.is_stopped, false);
     atomic_init(&job.n_done, 0);
-    bt_pool_run(exec->pool, (int64_t)exec->lanes->n_packs, pack_task, &job);
+    bt_pool_run_cut(exec->pool, (int64_t)exec->lanes->n_packs, pack_task, &job);
     add_clocks(exec);
     return atomic_load(&job.is_stopped) ? bt_stop_check(err) : BT_OK;
 }
