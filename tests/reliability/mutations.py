@@ -68,7 +68,7 @@ MUTATIONS = {
                               'digits[i & 15]')],
         'planted.py', 'Planted.test_links_under_seen_names', {}),
     'what killed runs left stays': (
-        'src/fs/fs_sweep.c', [('is_left && unlink(path) == 0;', 'false;')],
+        'src/fs/fs_sweep.c', [('is_left && fs_sys_unlink(path) == 0;', 'false;')],
         'planted.py', 'Planted.test_predictions_and_records', {}),
     'a pipe in place of a file is waited for': (
         'src/fs/fs_special.c', [('return !S_ISREG(st->st_mode) &&', 'return false &&')],
@@ -227,6 +227,12 @@ class Mutations(e2e.Case):
             self.skipTest('%s\n%s' % (said, done.stdout))
         self.assertNotEqual(done.returncode, 0, '%s stays green\n%s' % (said, done.stderr))
         self.assertIn('AssertionError', done.stderr, said)
+
+    def test_texts(self):
+        """Of all, not of those alone whose turn it is."""
+        for name, (source, changes, *_) in MUTATIONS.items():
+            with self.subTest(name):
+                mutant.changed_text(source, changes)
 
     def test_picked(self):
         for name in picked():

@@ -39,8 +39,8 @@ MUTATIONS = {
         '../e2e/data_facts.py', 'Vocabulary.test_case', {}),
     # rows
     'rows without text are not counted': (
-        'src/data/data_census.c', [('    if (is_empty) {\n        data_census_miss(facts, path, line);',
-                                    '    if (false) {\n        data_census_miss(facts, path, line);')],
+        'src/data/data_census.c', [('    if (is_empty) {\n        census->first_part',
+                                    '    if (false) {\n        census->first_part')],
         '../e2e/data_facts.py', 'Rows.test_without_text', {}),
     'rows that are cut are not told': (
         'src/train/data_facts.c', [('    if (census->n_cut > 0) {', '    if (false) {')],

@@ -29,16 +29,22 @@ def compile_words(source, changed, made):
     return words + ['-Wno-error', '-w'], entry['directory']
 
 
-def build(folder, relative, changes, program='bert-train'):
-    """Puts the program into the folder, made with changes ((old text, new text), each found exactly
-    once) in the source file `relative`. Returns its path."""
-    source = os.path.join(e2e.SOURCE, relative)
-    with open(source, encoding='utf-8') as text_of:
+def changed_text(relative, changes):
+    """The source file with changes ((old text, new text), each found exactly once)."""
+    with open(os.path.join(e2e.SOURCE, relative), encoding='utf-8') as text_of:
         text = text_of.read()
     for old, new in changes:
         assert text.count(old) == 1, '%s: this is there %d times, the mutation wants it once: %s' % (
             relative, text.count(old), old)
         text = text.replace(old, new)
+    return text
+
+
+def build(folder, relative, changes, program='bert-train'):
+    """Puts the program into the folder, made with changes in the source file `relative`. Returns
+    its path."""
+    source = os.path.join(e2e.SOURCE, relative)
+    text = changed_text(relative, changes)
     changed = os.path.join(folder, os.path.basename(relative))
     with open(changed, 'w', encoding='utf-8') as out:
         out.write(text)
