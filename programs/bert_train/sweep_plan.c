@@ -351,6 +351,9 @@ static bt_status check_trial(sweep *s, const sweep_run *run, bt_error *err) {
     bt_conf       *conf = NULL;
     bt_conf_errors errors = BT_CONF_ERRORS_INIT;
     BT_CHECK(sweep_make_words(s, run, -1, &words, err));
+    if (bt_flags_bool(s->flags, "dry_run")) { /* what looks at the data keeps no index of it */
+        BT_CHECK(add_word(&words, err, "--dry_run"));
+    }
     BT_CHECK(bt_flags_parse(&flags, &bert_train_flags, (int)words.n, words.items, err));
     rc = check_conf(s, flags, run, &conf, &errors, err);
     rc = rc != BT_OK ? name_path_key(flags, conf, rc, err) : rc;

@@ -75,9 +75,9 @@ bt_status bt_nn_int8_dense_create(bt_pool *pool, const float *kernel, const floa
     atomic_init(&job.is_odd, false);
     bt_pool_run(pool, d->n_panels, pack_task, &job);
     if (atomic_load(&job.is_odd)) {
-        rc = BT_FAIL(err, BT_E_UNSUPPORTED,
-                     "%s has a weight that is not a finite number, which 8 bits cannot hold: leave "
-                     "runtime.precision out, or name another checkpoint",
+        rc = BT_FAIL(err, BT_E_FORMAT,
+                     "%s has a weight that is not a finite number, which 8 bits cannot hold: the "
+                     "checkpoint is damaged, name another one",
                      name);
         goto done;
     }

@@ -151,6 +151,19 @@ class Short(Indexed):
         self.assertIn('maybe', result.stderr)
 
 
+    def test_a_dry_run_of_a_sweep_keeps_none(self):
+        """It looks at the labels as the sweep would."""
+        self.table('t.csv', [(text, ('no', 'yes')[label]) for text, label in self.rows['train']])
+        words = ['sweep', '--experiment=bert/sentence_prediction', '--config_file=model.yaml', '--train=data/t.csv', '--model_dir=swept',
+                 '--seeds=2', '--metric=cls_accuracy', '--goal=max', '--params_override=trainer.train_steps=3,task.train_data.vocab_file=%s,'
+                 'task.validation_data.vocab_file=%s' % (text_input.VOCAB, text_input.VOCAB)]
+        sixteen = ',task.train_data.seq_length=16,task.validation_data.seq_length=16,task.model.num_classes=2'
+        result = e2e.run(words[:-1] + [words[-1] + sixteen, '--dry_run'], cwd=self.folder, env=self.env)
+        self.assertEqual((result.code, result.stdout.count('--train=data/t.csv')), (0, 2), str(result))
+        self.assertNotIn('--dry_run', result.stdout)
+        self.assertEqual((os.listdir(self.path('data')), os.path.exists(self.path('cache'))), (['t.csv'], False))
+
+
 class Records(Indexed):
     def setUp(self):
         super().setUp()

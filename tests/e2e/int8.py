@@ -131,6 +131,23 @@ class Int8(e2e.Case):
         self.assertEqual(told.code, 2, str(told))
         self.assertIn('--export_precision', told.stderr)
 
+    def test_a_damaged_checkpoint(self):
+        """A weight that is not a number, whose checksum fits: refused as damaged, whatever the precision."""
+        folder = self.path('damaged')
+        e2e.shutil.copytree(os.path.join(self.models, 'sentence'), folder)
+        prefix = os.path.join(folder, e2e.read_state_file(folder)[0])
+        found = e2e.read_bundle(prefix)
+        key = next(k for k in sorted(found) if '_key_dense/kernel/' in k and 'OPTIMIZER_SLOT' not in k)
+        wrong = found[key].raw[:20] + b'\0\0\xc0\x7f' + found[key].raw[24:]
+        with open(prefix + '.data-00000-of-00001', 'rb+') as data:
+            data.seek(data.read().index(found[key].raw))
+            data.write(wrong)
+        e2e.replace_checksum(prefix + '.index', key, e2e.masked_crc(wrong))
+        for override in ('', INT8):
+            told = e2e.run(jobs.args('sentence', folder, override, 'predict', ['--output_path=' + self.path('o.jsonl')]), cwd=self.models)
+            self.assertEqual(told.code, 3, str(told))
+            self.assertIn('damaged', told.stderr)
+
 
 if __name__ == '__main__':
     e2e.main()
