@@ -71,6 +71,7 @@ BT_MUST_USE bt_status bt_flags_parse(bt_flags **out, const bt_flag_table *table,
 void                  bt_flags_free(bt_flags *flags);
 bt_flags_ask          bt_flags_asked(const bt_flags *flags);
 
+bool bt_flags_has(const bt_flags *flags, const char *name); /* in its table? */
 /* name must be in the table (or one of those that work everywhere) and of that kind (our own
  * mistake otherwise). Text is borrowed until bt_flags_free. */
 bool        bt_flags_is_set(const bt_flags *flags, const char *name); /* has a value */

@@ -237,7 +237,9 @@ static bt_status read_config(const short_run *run, bt_arena *arena, bt_data_conf
                              bt_error *err) {
     BT_TRY(bt_arena_init(arena, 4096, err));
     BT_TRY(bt_data_config_read(run->conf, TRAIN, 0, arena, out, err));
-    out->index_is_fixed = bt_flags_bool(run->flags, "dry_run");
+    /* a command without that flag only looks */
+    out->index_is_fixed =
+        !bt_flags_has(run->flags, "dry_run") || bt_flags_bool(run->flags, "dry_run");
     return BT_OK;
 }
 

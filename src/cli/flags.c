@@ -408,6 +408,10 @@ bt_flags_ask bt_flags_asked(const bt_flags *flags) {
     return flags->ask;
 }
 
+bool bt_flags_has(const bt_flags *flags, const char *name) {
+    return find_flag(flags, name, strlen(name)) != NULL;
+}
+
 bool bt_flags_is_set(const bt_flags *flags, const char *name) {
     return get(flags, name)->text != NULL;
 }

@@ -233,6 +233,11 @@ bt_status bt_data_config_read(const bt_conf *conf, const char *section, uint64_t
     BT_TRY(read_file_type(&reader, out));
     BT_TRY(read_table_keys(&reader, out));
     BT_TRY(bt_conf_get_str(conf, "runtime.data_index", &out->index, err));
+    if (out->index[0] == '\0') {
+        return BT_FAIL(err, BT_E_CONFIG,
+                       "runtime.data_index is empty, expected auto, none or a folder: none keeps "
+                       "no index");
+    }
     BT_TRY(bt_conf_get_i64_or(conf, path_of(&reader, "seed"), 0, &seed, &no_seed, err));
     out->seed = no_seed ? default_seed : (uint64_t)seed;
     return BT_OK;

@@ -150,6 +150,20 @@ class Short(Indexed):
         self.assertNotIn(KNOWN, result.stderr)
         self.assertIn('maybe', result.stderr)
 
+    def test_an_empty_place_is_refused(self):
+        self.table('t.csv', [(text, str(label)) for text, label in self.rows['train']])
+        result = e2e.run(['--experiment=bert/sentence_prediction', '--config_file=model.yaml', '--train=data/t.csv', '--mode=train',
+                          '--model_dir=run', '--params_override=runtime.data_index=""'], cwd=self.folder, env=self.env)
+        self.assertEqual(result.code, 2, str(result))
+        self.assertIn('expected auto, none or a folder', result.stderr)
+
+    def test_a_command_that_only_looks_keeps_none(self):
+        self.table('t.csv', [(text, ('no', 'yes')[label]) for text, label in self.rows['train']])
+        result = e2e.run(['config', 'print', '--experiment=bert/sentence_prediction', '--config_file=model.yaml', '--train=data/t.csv'],
+                         cwd=self.folder, env=self.env)
+        self.assertEqual(result.code, 0, str(result))
+        self.assertIn('num_classes', result.stdout)
+        self.assertEqual((os.listdir(self.path('data')), os.path.exists(self.path('cache'))), (['t.csv'], False))
 
     def test_a_dry_run_of_a_sweep_keeps_none(self):
         """It looks at the labels as the sweep would."""
