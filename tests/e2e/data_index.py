@@ -159,7 +159,9 @@ class Short(Indexed):
 
     def test_a_command_that_only_looks_keeps_none(self):
         self.table('t.csv', [(text, ('no', 'yes')[label]) for text, label in self.rows['train']])
-        result = e2e.run(['config', 'print', '--experiment=bert/sentence_prediction', '--config_file=model.yaml', '--train=data/t.csv'],
+        result = e2e.run(['config', 'print', '--experiment=bert/sentence_prediction', '--config_file=model.yaml', '--train=data/t.csv',
+                          '--params_override=task.train_data.vocab_file=%s,task.validation_data.vocab_file=%s' % (
+                              text_input.VOCAB, text_input.VOCAB)],
                          cwd=self.folder, env=self.env)
         self.assertEqual(result.code, 0, str(result))
         self.assertIn('num_classes', result.stdout)
