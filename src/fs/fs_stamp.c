@@ -15,17 +15,17 @@
 
 /* The kernel's times move in ticks: a change within the tick of the one before has no other time.
  * Those of a file server may move in whole seconds, and its clock is another one. */
-static const int64_t tick_ns = 20 * 1000 * 1000;
-static const int64_t shared_tick_ns = (int64_t)2 * 1000 * 1000 * 1000;
+static const long   tick_ns = 20 * 1000 * 1000;
+static const double tick_seconds = 0.02;
+static const double shared_tick_seconds = 2;
 
-static int64_t nanoseconds(struct timespec t) {
-    return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
-}
-
-static bool is_settled(const struct stat *st, int64_t needed_ns) {
+/* In double: a clock may say any year. */
+static bool is_settled(const struct stat *st, double needed_seconds) {
     struct timespec now = {0};
     (void)clock_gettime(CLOCK_REALTIME, &now);
-    return nanoseconds(now) - nanoseconds(st->st_ctim) >= needed_ns;
+    const double seconds = (double)now.tv_sec - (double)st->st_ctim.tv_sec;
+    const double beside = (double)(now.tv_nsec - st->st_ctim.tv_nsec) * 1e-9;
+    return seconds + beside >= needed_seconds;
 }
 
 static bt_status is_shared(const char *path, bool *shared, bt_error *err) {
@@ -49,15 +49,16 @@ static bt_status stamp_local(const char *path, bt_fs_stamp *out, bt_error *err) 
         if (stat(path, &st) != 0 || !S_ISREG(st.st_mode)) {
             return BT_OK; /* whoever reads it says why */
         }
-        out->is_settled = is_settled(&st, shared ? shared_tick_ns : tick_ns);
+        out->is_settled = is_settled(&st, shared ? shared_tick_seconds : tick_seconds);
         if (shared) {
             break;
         }
     }
     (void)snprintf(out->text, sizeof out->text,
-                   "file %" PRIu64 " %" PRIu64 " %" PRId64 " %" PRId64 " %" PRId64,
+                   "file %" PRIu64 " %" PRIu64 " %" PRId64 " %" PRId64 ".%09ld %" PRId64 ".%09ld",
                    (uint64_t)st.st_dev, (uint64_t)st.st_ino, (int64_t)st.st_size,
-                   nanoseconds(st.st_mtim), nanoseconds(st.st_ctim));
+                   (int64_t)st.st_mtim.tv_sec, st.st_mtim.tv_nsec, (int64_t)st.st_ctim.tv_sec,
+                   st.st_ctim.tv_nsec);
     out->n_bytes = st.st_size;
     return BT_OK;
 }
