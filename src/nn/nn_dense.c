@@ -13,16 +13,11 @@ typedef struct bias_job {
     int64_t      N;
 } bias_job;
 
-typedef struct dense_job {
-    const bt_kern *kern;
-    const float   *bias;
-} dense_job;
-
-static void add_bias(void *context, int32_t thread, float *c, int64_t ld_c, int64_t row,
-                     int64_t n_rows, int64_t col, int64_t n_cols) {
+void nn_add_bias(void *context, int32_t thread, float *c, int64_t ld_c, int64_t row, int64_t n_rows,
+                 int64_t col, int64_t n_cols) {
     (void)thread;
     (void)row;
-    const dense_job *const job = context;
+    const nn_bias *const job = context;
     for (int64_t i = 0; i < n_rows; i++) {
         job->kern->add_bias(c + i * ld_c, job->bias + col, 1, n_cols);
     }
@@ -47,7 +42,7 @@ void bt_nn_round_8_bits(float *out, const float *in, int64_t n) {
 
 void bt_nn_dense_forward(bt_nn *nn, float *out, const float *in, const float *kernel,
                          const float *bias, int64_t R, int64_t K, int64_t N) {
-    dense_job job = {.kern = nn->kern, .bias = bias};
+    nn_bias job = {.kern = nn->kern, .bias = bias};
     if (nn->rounded != NULL) {
         bt_nn_round_8_bits(nn->rounded, in, R * K);
         in = nn->rounded;
@@ -62,7 +57,7 @@ void bt_nn_dense_forward(bt_nn *nn, float *out, const float *in, const float *ke
                                    .N = N,
                                    .K = K,
                                    .alpha = 1,
-                                   .epilogue = bias != NULL ? add_bias : NULL,
+                                   .epilogue = bias != NULL ? nn_add_bias : NULL,
                                    .context = &job};
     bt_nn_product_run(nn, &product);
 }

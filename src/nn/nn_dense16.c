@@ -18,16 +18,6 @@ typedef struct dense_job {
     bool                 sums;    /* partials of the bias's gradient are wanted */
 } dense_job;
 
-static void add_bias(void *context, int32_t thread, float *c, int64_t ld_c, int64_t row,
-                     int64_t n_rows, int64_t col, int64_t n_cols) {
-    (void)thread;
-    (void)row;
-    const dense_job *const job = context;
-    for (int64_t i = 0; i < n_rows; i++) {
-        job->nn->kern->add_bias(c + i * ld_c, job->d->bias + col, 1, n_cols);
-    }
-}
-
 static bt_nn_product forward_product(const bt_nn_dense16 *d, const uint16_t *in) {
     return (bt_nn_product){.a16 = in,
                            .ld_a = d->K,
@@ -55,12 +45,12 @@ static bt_nn_product input_product(const bt_nn_dense16 *d, const uint16_t *d_out
 
 void bt_nn_dense16_forward(bt_nn *nn, float *out, uint16_t *out16, const uint16_t *in,
                            const bt_nn_dense16 *d) {
-    dense_job     job = {.nn = nn, .d = d};
+    nn_bias       bias = {.kern = nn->kern, .bias = d->bias};
     bt_nn_product p = forward_product(d, in);
     p.c = out;
     p.c16 = out16;
-    p.epilogue = d->bias != NULL ? add_bias : NULL;
-    p.context = &job;
+    p.epilogue = d->bias != NULL ? nn_add_bias : NULL;
+    p.context = &bias;
     bt_nn_product_run(nn, &p);
 }
 

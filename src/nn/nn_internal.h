@@ -41,6 +41,14 @@ unsigned char *nn_packed_at(const bt_nn_packed *packed, int64_t d, int64_t depth
 /* The panels of the weight that a product reads; NULL: it has none. */
 const bt_nn_packed *nn_find_packed(const bt_nn *nn, const bt_nn_product *p);
 
+/* nn_dense.c: a bt_nn_product's epilogue that adds a bias; its context is an nn_bias. */
+typedef struct nn_bias {
+    const bt_kern *kern;
+    const float   *bias; /* [N] */
+} nn_bias;
+void nn_add_bias(void *context, int32_t thread, float *c, int64_t ld_c, int64_t row, int64_t n_rows,
+                 int64_t col, int64_t n_cols);
+
 float *nn_thread_scratch(const bt_nn *nn, int32_t thread);
 
 /* bt_nn_residual_norm_forward of the rows [first, end), on one thread. */

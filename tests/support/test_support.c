@@ -209,3 +209,15 @@ void test_write_file(const char *path, const void *bytes, size_t n_bytes) {
     assert_int_equal(fwrite(bytes, 1, n_bytes, file), n_bytes);
     assert_int_equal(fclose(file), 0);
 }
+
+void test_write_below(const char *root, const char *path, const char *text) {
+    char all[512];
+    (void)snprintf(all, sizeof all, "%s/%s", root, path);
+    for (char *slash = strchr(all + strlen(root) + 1, '/'); slash != NULL;
+         slash = strchr(slash + 1, '/')) {
+        *slash = '\0';
+        (void)mkdir(all, 0700);
+        *slash = '/';
+    }
+    test_write_file(all, text, strlen(text));
+}

@@ -76,6 +76,8 @@ const char *test_temp_dir(void);
 
 /* Whole files; fail the test when they cannot be read or written. Free with bt_free. */
 char *test_read_file(const char *path, size_t *n_bytes);
-void  test_write_file(const char *path, const void *bytes, size_t n_bytes);
+/* A text at root/path; makes the folders on the way as well. */
+void test_write_below(const char *root, const char *path, const char *text);
+void test_write_file(const char *path, const void *bytes, size_t n_bytes);
 
 #endif

@@ -541,48 +541,39 @@ static void test_json_escapes(void **state) {
     bt_str_deinit(&s);
 }
 
-static void write_below(const char *root, const char *path, const char *text) {
-    char all[512];
-    (void)snprintf(all, sizeof all, "%s/%s", root, path);
-    for (char *slash = strchr(all + strlen(root) + 1, '/'); slash != NULL;
-         slash = strchr(slash + 1, '/')) {
-        *slash = '\0';
-        (void)mkdir(all, 0700);
-        *slash = '/';
-    }
-    test_write_file(all, text, strlen(text));
-}
-
 /* The least of the machine and of the control groups, of both versions, that the process is in. */
 static void test_memory_that_is_left_is_found(void **state) {
     (void)state;
     const char *const root = test_temp_dir();
     assert_true(bt_memory_available("") > 1 << 20);
     assert_true(bt_memory_available(root) == UINT64_MAX);
-    write_below(root, "proc/meminfo", "MemTotal: 9 kB\nMemFree: 1 kB\nMemAvailable:    800 kB\n");
+    test_write_below(root, "proc/meminfo",
+                     "MemTotal: 9 kB\nMemFree: 1 kB\nMemAvailable:    800 kB\n");
     assert_int_equal(bt_memory_available(root), 800 * 1024);
-    write_below(root, "proc/self/cgroup", "0::/a/b\n");
+    test_write_below(root, "proc/self/cgroup", "0::/a/b\n");
     assert_int_equal(bt_memory_available(root), 800 * 1024);
-    write_below(root, "sys/fs/cgroup/a/b/memory.max", "max\n");
-    write_below(root, "sys/fs/cgroup/a/b/memory.current", "5000\n");
+    test_write_below(root, "sys/fs/cgroup/a/b/memory.max", "max\n");
+    test_write_below(root, "sys/fs/cgroup/a/b/memory.current", "5000\n");
     assert_int_equal(bt_memory_available(root), 800 * 1024);
-    write_below(root, "sys/fs/cgroup/a/memory.max", "700000\n");
-    write_below(root, "sys/fs/cgroup/a/memory.current", "300000\n");
+    test_write_below(root, "sys/fs/cgroup/a/memory.max", "700000\n");
+    test_write_below(root, "sys/fs/cgroup/a/memory.current", "300000\n");
     assert_int_equal(bt_memory_available(root), 400000);
-    write_below(root, "sys/fs/cgroup/a/memory.stat",
-                "anon 100000\nfile 200000\nshmem 50000\ninactive_file 90000\nactive_file 40000\n"
-                "slab_reclaimable 20000\n");
+    test_write_below(
+        root, "sys/fs/cgroup/a/memory.stat",
+        "anon 100000\nfile 200000\nshmem 50000\ninactive_file 90000\nactive_file 40000\n"
+        "slab_reclaimable 20000\n");
     assert_int_equal(bt_memory_available(root), 550000); /* shared memory stays */
-    write_below(root, "proc/self/cgroup", "4:cpu,cpuacct:/x\n3:memory:/not/there\n");
-    write_below(root, "sys/fs/cgroup/memory/memory.limit_in_bytes", "90000\n");
-    write_below(root, "sys/fs/cgroup/memory/memory.usage_in_bytes", "91000\n");
+    test_write_below(root, "proc/self/cgroup", "4:cpu,cpuacct:/x\n3:memory:/not/there\n");
+    test_write_below(root, "sys/fs/cgroup/memory/memory.limit_in_bytes", "90000\n");
+    test_write_below(root, "sys/fs/cgroup/memory/memory.usage_in_bytes", "91000\n");
     assert_int_equal(bt_memory_available(root), 0);
-    write_below(root, "sys/fs/cgroup/memory/memory.stat",
-                "cache 9\ninactive_file 9\ntotal_inactive_file 2000\ntotal_active_file 3000\n");
+    test_write_below(
+        root, "sys/fs/cgroup/memory/memory.stat",
+        "cache 9\ninactive_file 9\ntotal_inactive_file 2000\ntotal_active_file 3000\n");
     assert_int_equal(bt_memory_available(root), 4000);
-    write_below(root, "proc/self/cgroup", "4:notmemory,memory_too:/x\n");
+    test_write_below(root, "proc/self/cgroup", "4:notmemory,memory_too:/x\n");
     assert_int_equal(bt_memory_available(root), 800 * 1024);
-    write_below(root, "proc/self/cgroup", "4:cpu,memory,cpuacct:/x\n");
+    test_write_below(root, "proc/self/cgroup", "4:cpu,memory,cpuacct:/x\n");
     assert_int_equal(bt_memory_available(root), 4000);
 }
 

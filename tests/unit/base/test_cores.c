@@ -11,25 +11,11 @@
 #include <sched.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
-
-/* Makes the folders on the way as well. */
-static void put(const char *root, const char *path, const char *text) {
-    char all[512];
-    (void)snprintf(all, sizeof all, "%s/%s", root, path);
-    for (char *slash = strchr(all + strlen(root) + 1, '/'); slash != NULL;
-         slash = strchr(slash + 1, '/')) {
-        *slash = '\0';
-        (void)mkdir(all, 0700);
-        *slash = '/';
-    }
-    test_write_file(all, text, strlen(text));
-}
 
 static void put_siblings(const char *root, int cpu, const char *text) {
     char path[64];
     (void)snprintf(path, sizeof path, "cpu/cpu%d/topology/thread_siblings_list", cpu);
-    put(root, path, text);
+    test_write_below(root, path, text);
 }
 
 /* Two sockets with four cores of two threads each, numbered as Linux does: the second threads
@@ -41,9 +27,9 @@ static const char *two_sockets(void) {
         (void)snprintf(text, sizeof text, "%d,%d\n", cpu % 8, cpu % 8 + 8);
         put_siblings(root, cpu, text);
     }
-    put(root, "node/online", "0,2\n");
-    put(root, "node/node0/cpulist", "0-3,8-11\n");
-    put(root, "node/node2/cpulist", "4-7,12-15\n");
+    test_write_below(root, "node/online", "0,2\n");
+    test_write_below(root, "node/node0/cpulist", "0-3,8-11\n");
+    test_write_below(root, "node/node2/cpulist", "4-7,12-15\n");
     return root;
 }
 
@@ -96,8 +82,8 @@ static void test_without_a_tree_each_processor_is_a_core(void **state) {
     assert_int_equal(bt_cores_find(root, &allowed, cores), 3);
     assert_int_equal(cores[2].cpu, 2);
     assert_int_equal(cores[2].node, 0);
-    put(root, "node/online", "0\n");
-    put(root, "node/node0/cpulist", "1\n");
+    test_write_below(root, "node/online", "0\n");
+    test_write_below(root, "node/node0/cpulist", "1\n");
     put_siblings(root, 2, "\n");
     assert_int_equal(bt_cores_find(root, &allowed, cores), 3);
     assert_int_equal(cores[0].cpu, 1);
