@@ -78,7 +78,9 @@ typedef struct bt_kern_product {
     size_t      element_bytes;
     /* n_wide rows of A (columns of B) into panels, one after another. Element (w,d) is
      * x[w * wide_step + d * deep_step]; one of the steps is 1. x goes on to n_there >= n_wide;
-     * where it ends inside a panel, the rest of that panel holds numbers that no tile stores. */
+     * where it ends inside a panel, the rest of that panel holds numbers that no tile stores.
+     * Pieces of a panel of B, as deep as a multiple of depth_step, lie one after another as panels
+     * of their own would: it can be packed piece by piece. */
     void (*pack_a)(void *panels, const float *x, int64_t wide_step, int64_t deep_step,
                    int64_t n_wide, int64_t n_there, int64_t depth);
     void (*pack_b)(void *panels, const float *x, int64_t wide_step, int64_t deep_step,

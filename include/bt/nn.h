@@ -139,8 +139,14 @@ void bt_nn_product_run(bt_nn *nn, const bt_nn_product *product);
 size_t bt_nn_packed_bytes(const bt_kern_product *kern, int64_t K, int64_t N);
 /* Packs [first, end) of the panels of kern->cols columns, of b as a product reads it. Different
  * panels may be packed by different threads at a time. */
-void    bt_nn_pack(const bt_nn_packed *packed, const float *b, int64_t ld_b, bt_kern_trans trans_b,
-                   int64_t first, int64_t end);
+void bt_nn_pack(const bt_nn_packed *packed, const float *b, int64_t ld_b, bt_kern_trans trans_b,
+                int64_t first, int64_t end);
+/* Packs what the rows [first, end) of b, as it is stored, are in the panels. first is a multiple of
+ * bt_nn_rows_together, and so is end unless the rows end there. Different rows may be packed by
+ * different threads at a time, and make the panels that bt_nn_pack makes. */
+void    bt_nn_pack_rows(const bt_nn_packed *packed, const float *b, int64_t ld_b,
+                        bt_kern_trans trans_b, int64_t first, int64_t end);
+int64_t bt_nn_rows_together(const bt_kern_product *kern);
 int64_t bt_nn_packed_n_panels(const bt_nn_packed *packed);
 
 /* Dense. */

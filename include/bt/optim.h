@@ -103,6 +103,12 @@ struct bt_optim_buffers {
     bt_optim_rows *rows;
     /* grad is the sum of clipped shares (bt_optim_share_norm) */
     bool is_of_clipped;
+    /* Not NULL: called once elements [first, first + n) of a parameter of the table have the values
+     * that this update gives them, by the thread that wrote them, while they are in its cache: each
+     * element of what is trained once in an update, in no order, several threads at a time. Not for
+     * rows that wait, nor where nothing is applied. */
+    void (*written)(void *context, int64_t param, int64_t first, int64_t n);
+    void *written_context;
 };
 /* Of a replica, where bt_optim_clips_shares: the norm of its own gradient, and by what factor that
  * is clipped. Changes nothing. */

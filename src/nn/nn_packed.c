@@ -50,6 +50,45 @@ void bt_nn_pack(const bt_nn_packed *packed, const float *b, int64_t ld_b, bt_ker
     }
 }
 
+/* Whole panels of the transposed matrix, and whole steps into the depth of the one as it is. */
+int64_t bt_nn_rows_together(const bt_kern_product *kern) {
+    int64_t n = kern->cols;
+    while (n % kern->depth_step != 0) {
+        n += kern->cols;
+    }
+    return n;
+}
+
+/* Depths [d, d + n_deep) of all panels of a block that begins at `start`. */
+static void pack_depths(const bt_nn_packed *packed, const float *b, int64_t ld_b, int64_t start,
+                        int64_t depth, int64_t d, int64_t n_deep) {
+    const bt_kern_product *const kern = packed->kern;
+    const size_t                 above = nn_panels_bytes(kern, kern->cols, d - start);
+    for (int64_t col = 0; col < packed->N; col += kern->cols) {
+        const int64_t left = packed->N - col;
+        kern->pack_b(nn_packed_at(packed, start, depth, col) + above, b + d * ld_b + col, 1, ld_b,
+                     left < kern->cols ? left : kern->cols, left, n_deep);
+    }
+}
+
+void bt_nn_pack_rows(const bt_nn_packed *packed, const float *b, int64_t ld_b,
+                     bt_kern_trans trans_b, int64_t first, int64_t end) {
+    const bt_kern_product *const kern = packed->kern;
+    const int64_t                block = nn_block_depth(kern, packed->K);
+    BT_ASSERT(first % bt_nn_rows_together(kern) == 0);
+    if (trans_b == BT_KERN_T) {
+        bt_nn_pack(packed, b, ld_b, trans_b, first / kern->cols, ceil_div(end, kern->cols));
+        return;
+    }
+    for (int64_t d = first; d < end;) {
+        const int64_t start = d / block * block;
+        const int64_t depth = packed->K - start < block ? packed->K - start : block;
+        const int64_t n_deep = (end < start + depth ? end : start + depth) - d;
+        pack_depths(packed, b, ld_b, start, depth, d, n_deep);
+        d += n_deep;
+    }
+}
+
 static const bt_nn_weight *find_weight(const bt_nn *nn, const float *b) {
     int32_t first = 0;
     int32_t end = nn->n_weights;

@@ -190,6 +190,15 @@ static optim_span make_span(const optim_step *step, const optim_chunk *chunk) {
     return span;
 }
 
+/* The last pass that writes this chunk's parameters did. */
+static void tell_written(const optim_step *step, const optim_chunk *chunk) {
+    const bt_optim_buffers *const b = step->buffers;
+    if (b->written != NULL) {
+        b->written(b->written_context, chunk->param,
+                   chunk->first - param_of(step->optim, chunk)->offset, chunk->n);
+    }
+}
+
 static void update_chunk(const optim_step *step, int64_t c) {
     const bt_optim *const    optim = step->optim;
     const optim_chunk *const chunk = &optim->chunks[c];
@@ -202,6 +211,8 @@ static void update_chunk(const optim_step *step, int64_t c) {
     if (optim->rule->needs_norms) {
         optim->partials[2 * c] = optim->kern.sum_sq(span.param, span.n);
         optim->partials[2 * c + 1] = optim->kern.sum_sq(span.grad, span.n);
+    } else {
+        tell_written(step, chunk);
     }
 }
 
@@ -211,6 +222,7 @@ static void finish_chunk(const optim_step *step, int64_t c) {
     if (param_of(optim, chunk)->has_gradient) {
         const optim_span span = make_span(step, chunk);
         optim->rule->finish(step, &span);
+        tell_written(step, chunk);
     }
 }
 

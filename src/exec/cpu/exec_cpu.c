@@ -89,6 +89,11 @@ static bt_status choose_products(const bt_exec_config *config, const bt_kern *ke
     return *out == NULL ? bt_kern_blas_load(err) : BT_OK;
 }
 
+/* Panels of float32 would take twice the memory. */
+static bool keeps_packs(const bt_kern_product *kern) {
+    return kern != NULL && kern->pack_a16 != NULL && kern->element_bytes == sizeof(uint16_t);
+}
+
 void bt_exec_choose_blas(const char *library, int32_t n_threads) {
     bt_kern_blas_choose(library, n_threads);
 }
@@ -126,6 +131,10 @@ bt_optim_buffers exec_optim_buffers(exec_cpu *exec) {
                                 .average = exec->base.average,
                                 .rows = exec->rows};
     memcpy(buffers.slots, exec->base.slots, sizeof buffers.slots);
+    if (exec->packs.block != NULL) {
+        buffers.written = exec_packs_written;
+        buffers.written_context = exec;
+    }
     return buffers;
 }
 
@@ -144,7 +153,7 @@ static bt_status cpu_settle(bt_exec *base, bt_error *err) {
 /* The steps read the very buffers that the caller wrote into, but for what is kept of them. */
 static bt_status cpu_changed(bt_exec *base, bt_error *err) {
     (void)err;
-    exec_packs_forget(exec_cpu_of(base), false);
+    exec_packs_forget(exec_cpu_of(base));
     return BT_OK;
 }
 
@@ -166,7 +175,7 @@ static void cpu_copy(bt_exec *base, float *to, const float *from) {
     exec_cpu *const exec = exec_cpu_of(base);
     copy_job        job = {.to = to, .from = from, .n = exec->model->table.n_elements};
     if (to == base->param) {
-        exec_packs_forget(exec, false);
+        exec_packs_forget(exec);
     }
     bt_pool_run(exec->pool, (job.n + COPY_CHUNK - 1) / COPY_CHUNK, copy_task, &job);
 }
@@ -177,7 +186,7 @@ static bt_status cpu_swap_averages(bt_exec *base, bt_error *err) {
     if (exec->base.average == NULL) {
         return BT_FAIL(err, BT_E_INTERNAL, "this optimizer keeps no moving average to swap");
     }
-    exec_packs_forget(exec, false);
+    exec_packs_forget(exec);
     exec_swap(exec->base.param, exec->base.average, exec->model->table.n_elements);
     return BT_OK;
 }
@@ -262,7 +271,9 @@ bt_status bt_exec_create_cpu(const bt_model *model, const bt_optim *optim,
     }
     BT_CHECK(alloc_state(exec, err));
     BT_CHECK(exec_gradients_plan(exec, err));
-    BT_CHECK(exec_packs_create(exec, err));
+    if (keeps_packs(exec->nn.product)) {
+        BT_CHECK(exec_packs_create(exec, err));
+    }
     BT_CHECK(exec_ranks_init(exec, config, err));
     exec->parts.max_seqs = config->part_seqs;
     exec_scale_init(&exec->scale, config->precision, config->loss_scale);

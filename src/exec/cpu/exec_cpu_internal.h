@@ -138,14 +138,16 @@ typedef struct exec_ranks {
     bt_error      problem; /* code BT_OK: none yet */
 } exec_ranks;
 
-/* Weights kept packed (exec_cpu_packs.c). */
+/* Weights kept packed (exec_cpu_packs.c). Rows of a weight that are packed together are a group. */
 typedef struct exec_packs {
-    bt_nn_weight  *weights;   /* owned; [n] by place */
-    int64_t       *params;    /* owned; [n] of the table */
-    bool          *is_packed; /* owned; [n] as the weight is now */
-    unsigned char *block;     /* owned; all panels; NULL: none are kept */
-    size_t         n_bytes;
-    int32_t        n;
+    bt_nn_weight     *weights;   /* owned; [n] by place */
+    int32_t          *of_param;  /* owned; [n_params] index of its weight; -1: none */
+    bool             *is_packed; /* owned; [n] as the weight is now */
+    int64_t          *groups;    /* owned; [n] the first one of the weight among all */
+    _Atomic(int64_t) *n_written; /* owned; of each group: elements that this update wrote so far */
+    unsigned char    *block;     /* owned; all panels; NULL: none are kept */
+    size_t            n_bytes;
+    int32_t           n;
 } exec_packs;
 
 /* How a parameter's gradient starts in a step (exec_cpu_gradient.c). */
@@ -206,10 +208,12 @@ BT_MUST_USE bt_status exec_packs_create(exec_cpu *exec, bt_error *err);
 void                  exec_packs_deinit(exec_packs *packs);
 /* From here on products pack as they go. */
 void exec_packs_drop(exec_cpu *exec);
-/* The parameters changed, or those that are trained. */
-void exec_packs_forget(exec_cpu *exec, bool only_trained);
-/* Before a pass: packs what changed. */
+/* Somebody else than the optimizer wrote parameters. */
+void exec_packs_forget(exec_cpu *exec);
+/* Before a pass: packs what was forgotten. */
 void exec_packs_renew(exec_cpu *exec);
+/* bt_optim_buffers' written: packs what the optimizer has just made. context: exec_cpu */
+void exec_packs_written(void *context, int64_t param, int64_t first, int64_t n);
 
 /* exec_cpu_memory.c: bytes that the engine can still take. */
 uint64_t            exec_memory_left(const exec_cpu *exec);

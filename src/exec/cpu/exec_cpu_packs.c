@@ -2,59 +2,69 @@
  *
  * Weights that stay packed for the products between steps, where the processor multiplies in
  * bfloat16: half the bytes of a float32 each way, in the order in which a product reads them. Each
- * is packed before the first pass and again before the first pass after it changed; what is frozen
- * is packed once. Products find them by the place of the weight (bt_nn_weight) and give the same
- * bits as when they pack it themselves. */
+ * is packed before the first pass and after somebody wrote it; what the optimizer writes is packed
+ * in its own pass, a group of rows at a time, by the thread that wrote the last of the group, while
+ * it is in the cache. Products find them by the place of the weight (bt_nn_weight) and give the
+ * same bits as when they pack it themselves. */
+#include <stdatomic.h>
 #include <string.h>
 
 #include "bt/base/alloc.h"
 #include "exec_cpu_internal.h"
 
-enum { DENSE_OF_LAYER = 6, DENSE_BESIDE = 2, PANELS_A_TASK = 4, ALIGNMENT = 64 };
+enum { DENSE_OF_LAYER = 6, DENSE_BESIDE = 2, ALIGNMENT = 64 };
 
 static size_t aligned(size_t n_bytes) {
     return (n_bytes + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
 }
 
-/* Beside, and in the order of their places. */
-static void add_weight(exec_cpu *exec, bt_dense_index dense, bool is_read_backward) {
+/* [K,N], whatever rank it has in the table, where those of attention have three. In the order of
+ * their places; layers that share their weights (ALBERT's) have them once. */
+static void add_weight(exec_cpu *exec, bt_dense_index dense, int64_t K, int64_t N,
+                       bool is_read_backward) {
     exec_packs *const            packs = &exec->packs;
     const bt_kern_product *const kern = exec->nn.product;
     if (dense.kernel < 0) {
         return;
     }
-    const bt_param *const param = &exec->model->table.params[dense.kernel];
-    const int64_t         K = param->dim[0];
-    const int64_t         N = param->dim[1];
-    int32_t               i = packs->n++;
-    for (; i > 0 && packs->weights[i - 1].b > exec_param(exec, dense.kernel); i--) {
-        packs->weights[i] = packs->weights[i - 1];
-        packs->params[i] = packs->params[i - 1];
+    const float *const b = exec_param(exec, dense.kernel);
+    int32_t            i = packs->n;
+    BT_ASSERT(exec->model->table.params[dense.kernel].n_elements == K * N);
+    while (i > 0 && packs->weights[i - 1].b > b) {
+        i--;
     }
-    packs->params[i] = dense.kernel;
-    packs->weights[i] =
-        (bt_nn_weight){.b = exec_param(exec, dense.kernel),
-                       .as_is = {.kern = kern, .K = K, .N = N},
-                       .transposed = {.kern = is_read_backward ? kern : NULL, .K = N, .N = K}};
+    bt_nn_weight *const at = &packs->weights[i];
+    if (i > 0 && at[-1].b == b) {
+        at[-1].transposed.kern = is_read_backward ? kern : at[-1].transposed.kern;
+        return;
+    }
+    memmove(at + 1, at, (size_t)(packs->n - i) * sizeof *at);
+    *at = (bt_nn_weight){.b = b,
+                         .as_is = {.kern = kern, .K = K, .N = N},
+                         .transposed = {.kern = is_read_backward ? kern : NULL, .K = N, .N = K}};
+    packs->n++;
 }
 
 /* Layers below exec->lowest have no backward; nor has an engine without optimizer, whose gradients
  * are for tests. */
 static void add_weights(exec_cpu *exec) {
     const bt_model *const m = exec->model;
+    const int64_t         E = m->encoder.embedding_size;
+    const int64_t         H = m->encoder.hidden_size;
+    const int64_t         I = m->encoder.intermediate_size;
     for (int64_t l = 0; l < m->encoder.num_layers; l++) {
         const bt_layer_index *const layer = &m->layers[l];
         const bool                  trains = exec->optim != NULL && l >= exec->lowest;
         const bool has_input = trains && (l > exec->lowest || m->encoder.norm_first);
-        add_weight(exec, layer->query, has_input);
-        add_weight(exec, layer->key, has_input);
-        add_weight(exec, layer->value, has_input);
-        add_weight(exec, layer->attention_output, trains);
-        add_weight(exec, layer->intermediate, trains);
-        add_weight(exec, layer->output, trains);
+        add_weight(exec, layer->query, H, H, has_input);
+        add_weight(exec, layer->key, H, H, has_input);
+        add_weight(exec, layer->value, H, H, has_input);
+        add_weight(exec, layer->attention_output, H, H, trains);
+        add_weight(exec, layer->intermediate, H, I, trains);
+        add_weight(exec, layer->output, I, H, trains);
     }
-    add_weight(exec, m->embedding_projection, exec->optim != NULL && exec->lowest < 0);
-    add_weight(exec, m->pooler_transform, exec->optim != NULL);
+    add_weight(exec, m->embedding_projection, E, H, exec->optim != NULL && exec->lowest < 0);
+    add_weight(exec, m->pooler_transform, H, H, exec->optim != NULL);
 }
 
 /* base NULL: counts. */
@@ -72,21 +82,53 @@ static size_t place_panels(exec_packs *packs, unsigned char *base) {
     return used;
 }
 
+static int64_t n_groups_of(const bt_nn_weight *weight) {
+    const int64_t rows = bt_nn_rows_together(weight->as_is.kern);
+    return (weight->as_is.K + rows - 1) / rows;
+}
+
+static int32_t find_weight(const exec_packs *packs, const float *b) {
+    int32_t i = packs->n - 1;
+    while (i >= 0 && packs->weights[i].b != b) {
+        i--;
+    }
+    return i;
+}
+
+/* Who finds them by what. */
+static bt_status index_weights(exec_cpu *exec, bt_error *err) {
+    exec_packs *const packs = &exec->packs;
+    const int64_t     n_params = exec->model->table.n_params;
+    int64_t           n_groups = 0;
+    packs->of_param = bt_calloc_array((size_t)n_params, sizeof *packs->of_param);
+    packs->is_packed = bt_calloc_array((size_t)packs->n, sizeof *packs->is_packed);
+    packs->groups = bt_calloc_array((size_t)packs->n, sizeof *packs->groups);
+    if (packs->of_param == NULL || packs->is_packed == NULL || packs->groups == NULL) {
+        return BT_FAIL(err, BT_E_NOMEM, "out of memory for the list of packed weights");
+    }
+    for (int64_t p = 0; p < n_params; p++) {
+        packs->of_param[p] = find_weight(packs, exec_param(exec, p));
+    }
+    for (int32_t i = 0; i < packs->n; i++) {
+        packs->groups[i] = n_groups;
+        n_groups += n_groups_of(&packs->weights[i]);
+    }
+    packs->n_written = bt_calloc_array((size_t)n_groups, sizeof *packs->n_written);
+    return packs->n_written != NULL
+               ? BT_OK
+               : BT_FAIL(err, BT_E_NOMEM, "out of memory for the rows of packed weights");
+}
+
 /* Where the memory for them is not there, products pack as they go. */
 bt_status exec_packs_create(exec_cpu *exec, bt_error *err) {
-    exec_packs *const            packs = &exec->packs;
-    const bt_kern_product *const kern = exec->nn.product;
+    exec_packs *const packs = &exec->packs;
     const size_t most = (size_t)exec->model->encoder.num_layers * DENSE_OF_LAYER + DENSE_BESIDE;
-    if (kern == NULL || kern->pack_a16 == NULL || kern->element_bytes != sizeof(uint16_t)) {
-        return BT_OK;
-    }
     packs->weights = bt_calloc_array(most, sizeof *packs->weights);
-    packs->params = bt_calloc_array(most, sizeof *packs->params);
-    packs->is_packed = bt_calloc_array(most, sizeof *packs->is_packed);
-    if (packs->weights == NULL || packs->params == NULL || packs->is_packed == NULL) {
+    if (packs->weights == NULL) {
         return BT_FAIL(err, BT_E_NOMEM, "out of memory for the list of packed weights");
     }
     add_weights(exec);
+    BT_TRY(index_weights(exec, err));
     const size_t n_bytes = place_panels(packs, NULL);
     if (n_bytes > exec_memory_left(exec)) {
         return BT_OK;
@@ -104,8 +146,10 @@ bt_status exec_packs_create(exec_cpu *exec, bt_error *err) {
 
 void exec_packs_deinit(exec_packs *packs) {
     bt_free(packs->weights);
-    bt_free(packs->params);
+    bt_free(packs->of_param);
     bt_free(packs->is_packed);
+    bt_free(packs->groups);
+    bt_free(packs->n_written);
     bt_free(packs->block);
     memset(packs, 0, sizeof *packs);
 }
@@ -116,45 +160,64 @@ void exec_packs_drop(exec_cpu *exec) {
     exec->nn.n_weights = 0;
 }
 
-void exec_packs_forget(exec_cpu *exec, bool only_trained) {
-    exec_packs *const packs = &exec->packs;
-    for (int32_t i = 0; i < packs->n; i++) {
-        const bt_param *const param = &exec->model->table.params[packs->params[i]];
-        packs->is_packed[i] = packs->is_packed[i] && only_trained && !param->has_gradient;
+void exec_packs_forget(exec_cpu *exec) {
+    for (int32_t i = 0; i < exec->packs.n; i++) {
+        exec->packs.is_packed[i] = false;
     }
 }
 
-/* Of one weight: the tasks of the one way, then of the other. */
-typedef struct pack_job {
-    const bt_nn_weight *weight;
-    int64_t             n_as_is; /* tasks */
-} pack_job;
-
-static int64_t n_tasks_of(const bt_nn_packed *packed) {
-    return packed->panels == NULL
-               ? 0
-               : (bt_nn_packed_n_panels(packed) + PANELS_A_TASK - 1) / PANELS_A_TASK;
+static void pack_group(const bt_nn_weight *weight, int64_t group) {
+    const bt_nn_packed *const as_is = &weight->as_is;
+    const bt_nn_packed *const transposed = &weight->transposed;
+    const int64_t             rows = bt_nn_rows_together(as_is->kern);
+    const int64_t             first = group * rows;
+    const int64_t             end = first + rows < as_is->K ? first + rows : as_is->K;
+    bt_nn_pack_rows(as_is, weight->b, as_is->N, BT_KERN_N, first, end);
+    if (transposed->panels != NULL) {
+        bt_nn_pack_rows(transposed, weight->b, as_is->N, BT_KERN_T, first, end);
+    }
 }
 
 static void pack_task(void *context, int64_t task, int32_t thread) {
-    const pack_job *const     job = context;
-    const bool                is_back = task >= job->n_as_is;
-    const bt_nn_packed *const packed = is_back ? &job->weight->transposed : &job->weight->as_is;
-    const int64_t             first = (is_back ? task - job->n_as_is : task) * PANELS_A_TASK;
-    const int64_t             left = bt_nn_packed_n_panels(packed) - first;
     (void)thread;
-    bt_nn_pack(packed, job->weight->b, job->weight->as_is.N, is_back ? BT_KERN_T : BT_KERN_N, first,
-               first + (left < PANELS_A_TASK ? left : PANELS_A_TASK));
+    pack_group(context, task);
 }
 
 void exec_packs_renew(exec_cpu *exec) {
     exec_packs *const packs = &exec->packs;
     for (int32_t i = 0; i < packs->n && packs->block != NULL; i++) {
-        const bt_nn_weight *const weight = &packs->weights[i];
-        pack_job                  job = {.weight = weight, .n_as_is = n_tasks_of(&weight->as_is)};
         if (!packs->is_packed[i]) {
-            bt_pool_run(exec->pool, job.n_as_is + n_tasks_of(&weight->transposed), pack_task, &job);
+            bt_pool_run(exec->pool, n_groups_of(&packs->weights[i]), pack_task, &packs->weights[i]);
             packs->is_packed[i] = true;
         }
+    }
+}
+
+static int64_t min_i64(int64_t a, int64_t b) {
+    return a < b ? a : b;
+}
+
+/* The chunks of an optimizer end within rows: whoever completes a group packs it, and leaves its
+ * count as it is to begin in the next update. */
+void exec_packs_written(void *context, int64_t param, int64_t first, int64_t n) {
+    const exec_cpu *const   exec = context;
+    const exec_packs *const packs = &exec->packs;
+    const int32_t           i = packs->of_param[param];
+    if (i < 0) {
+        return;
+    }
+    const bt_nn_weight *const weight = &packs->weights[i];
+    const int64_t             all = weight->as_is.K * weight->as_is.N;
+    const int64_t             size = bt_nn_rows_together(weight->as_is.kern) * weight->as_is.N;
+    for (int64_t at = first; at < first + n;) {
+        const int64_t           group = at / size;
+        const int64_t           end = min_i64(first + n, (group + 1) * size);
+        _Atomic(int64_t) *const n_written = &packs->n_written[packs->groups[i] + group];
+        const int64_t           before = atomic_fetch_add(n_written, end - at);
+        if (before + end - at == min_i64(size, all - group * size)) {
+            atomic_store(n_written, 0);
+            pack_group(weight, group);
+        }
+        at = end;
     }
 }

@@ -183,7 +183,6 @@ static bt_status train_step(exec_cpu *exec, const bt_batch *batch, int64_t step,
                        "this engine was made without an optimizer and cannot train");
     }
     BT_TRY(forward_backward(exec, batch, step, seed, result, &word_rows_sum_sq, err));
-    exec_packs_forget(exec, true);
     if (exec->ranks.comm != NULL) {
         return update_together(exec, batch, step, result, word_rows_sum_sq, err);
     }

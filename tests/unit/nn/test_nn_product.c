@@ -21,7 +21,7 @@ enum { MAX_FLOATS = 1 << 22, MAX_C = 1 << 17, GAP = 3, SEED_A = 1, SEED_B = 2, S
 static float         a[MAX_FLOATS], b[MAX_FLOATS], factor_a[MAX_FLOATS], factor_b[MAX_FLOATS];
 static float         c[MAX_FLOATS], want[MAX_FLOATS], again[MAX_FLOATS];
 static uint16_t      a16[MAX_FLOATS], b16[MAX_FLOATS], c16[MAX_C], again16[MAX_C];
-static unsigned char panels[3][1 << 23], packed_panels[1 << 22];
+static unsigned char panels[3][1 << 23], packed_panels[1 << 22], packed_by_rows[1 << 22];
 static int           seen[MAX_FLOATS];
 
 typedef struct shape {
@@ -126,6 +126,21 @@ static float rounded(float x, bt_precision precision) {
     return is_infinite ? copysignf(INFINITY, x) : (float)near;
 }
 
+/* The same panels, row by row of B as it is stored. */
+static void check_rows(const bt_nn_packed *packed, const bt_nn_product *p) {
+    const int64_t      n_rows = p->trans_b == BT_KERN_T ? p->N : p->K;
+    const int64_t      rows = bt_nn_rows_together(packed->kern);
+    const bt_nn_packed by_rows = {
+        .kern = packed->kern, .K = p->K, .N = p->N, .panels = packed_by_rows};
+    memset(packed_by_rows, 0xA5, sizeof packed_by_rows);
+    for (int64_t i = (n_rows - 1) / rows * rows; i >= 0; i -= rows) {
+        bt_nn_pack_rows(&by_rows, p->b, p->ld_b, p->trans_b, i,
+                        i + rows < n_rows ? i + rows : n_rows);
+    }
+    assert_memory_equal(packed_by_rows, packed_panels,
+                        bt_nn_packed_bytes(packed->kern, p->K, p->N));
+}
+
 /* p, which gave c, with B packed before: told of, or found by its address; C as it is or rounded.
  */
 static void check_packed(bt_nn *nn, bt_nn_product p, const char *what) {
@@ -138,6 +153,7 @@ static void check_packed(bt_nn *nn, bt_nn_product p, const char *what) {
     for (int64_t i = bt_nn_packed_n_panels(&packed) - 1; i >= 0; i--) {
         bt_nn_pack(&packed, p.b, p.ld_b, p.trans_b, i, i + 1);
     }
+    check_rows(&packed, &p);
     p.c = again;
     p.b = NULL;
     p.b_packed = &packed;
