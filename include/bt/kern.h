@@ -185,7 +185,6 @@ typedef struct bt_kern {
     /* d_in = d_out * act'(in), overwritten; d_in may be d_out */
     void (*act_backward[BT_N_ACTIVATIONS])(float *d_in, const float *d_out, const float *in,
                                            int64_t n);
-
     /* Rows. */
 
     /* out = residual + (in + bias) * mult; bias [n], mult [n] or NULL, residual [n] or NULL */
@@ -230,6 +229,11 @@ typedef struct bt_kern {
     bt_kern_optim   optim;
     bt_kern_product products[BT_N_PRECISIONS];
     bt_kern_tiles16 tiles16; /* attention's */
+
+    /* out = act(in) and slope = act'(in), which may be in, in one pass that shares what both need:
+     * the bits of act_forward, and those of act_backward when it is multiplied by d_out. NULL
+     * where there is nothing to share. */
+    void (*act_slope[BT_N_ACTIVATIONS])(float *out, float *slope, const float *in, int64_t n);
 } bt_kern;
 
 /* isa: "auto", "ref", "avx2", "avx512", "neon" (NULL: auto). Fills *out. BT_E_CONFIG: no such name;

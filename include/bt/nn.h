@@ -196,9 +196,14 @@ void bt_nn_dense16_act_backward(bt_nn *nn, uint16_t *d_pre_act, float *d_bias, u
 void bt_nn_bias_act_forward(bt_nn *nn, float *in_out, float *out,
                             const float  *bias, /* [R,N] [R,N] [N] */
                             bt_activation act, int64_t R, int64_t N);
-/* d_out becomes the gradient of the product below */
+/* out = act(in_out) once more. Returns whether in_out became act'(in_out) on the way, which costs
+ * less than making it later. */
+BT_MUST_USE bool bt_nn_act_again(bt_nn *nn, float *out, float *in_out, bt_activation act,
+                                 int64_t n);
+/* d_out becomes the gradient of the product below; has_slopes: in_out is act'(in_out) */
 void bt_nn_bias_act_backward(bt_nn *nn, float *d_out, float *d_bias, /* [R,N] [N] */
-                             const float *in_out, bt_activation act, int64_t R, int64_t N);
+                             const float *in_out, bool has_slopes, bt_activation act, int64_t R,
+                             int64_t N);
 
 /* Layernorm, residual. */
 

@@ -79,25 +79,39 @@ void REF(dropout_mask)(REAL *mult, int64_t n, bt_rng_key key, uint64_t first_blo
 static const double gelu_2c = 2 * 0.7978845608028654;
 static const double gelu_k = 0.044715;
 
-void REF(gelu)(REAL *out, const REAL *in, int64_t n) {
+/* The exponent of the sigmoid. */
+static REAL gelu_exponent(REAL x) {
     const REAL c1 = (REAL)gelu_2c;
     const REAL c3 = (REAL)(gelu_2c * gelu_k);
+    return -(x * (c1 + c3 * (x * x)));
+}
+
+static REAL gelu_slope_at(REAL x, REAL z) {
+    const REAL c1 = (REAL)gelu_2c;
+    const REAL c3 = (REAL)(gelu_2c * gelu_k);
+    const REAL e = exp(z > 88 ? 88 : z); /* e * s must not become inf * 0; NaN passes */
+    const REAL s = 1 / (1 + e);
+    return s + x * s * (e * s) * (c1 + 3 * c3 * (x * x));
+}
+
+void REF(gelu)(REAL *out, const REAL *in, int64_t n) {
     for (int64_t i = 0; i < n; i++) {
-        const REAL x = in[i];
-        out[i] = x / (1 + exp(-(x * (c1 + c3 * (x * x)))));
+        out[i] = in[i] / (1 + exp(gelu_exponent(in[i])));
     }
 }
 
 void REF(gelu_backward)(REAL *d_in, const REAL *d_out, const REAL *in, int64_t n) {
-    const REAL c1 = (REAL)gelu_2c;
-    const REAL c3 = (REAL)(gelu_2c * gelu_k);
+    for (int64_t i = 0; i < n; i++) {
+        d_in[i] = d_out[i] * gelu_slope_at(in[i], gelu_exponent(in[i]));
+    }
+}
+
+void REF(gelu_slope)(REAL *out, REAL *slope, const REAL *in, int64_t n) {
     for (int64_t i = 0; i < n; i++) {
         const REAL x = in[i];
-        const REAL x2 = x * x;
-        const REAL z = -(x * (c1 + c3 * x2));
-        const REAL e = exp(z > 88 ? 88 : z); /* e * s must not become inf * 0; NaN passes */
-        const REAL s = 1 / (1 + e);
-        d_in[i] = d_out[i] * (s + x * s * (e * s) * (c1 + 3 * c3 * x2));
+        const REAL z = gelu_exponent(x);
+        out[i] = x / (1 + exp(z));
+        slope[i] = gelu_slope_at(x, z);
     }
 }
 
@@ -106,19 +120,33 @@ void REF(gelu_backward)(REAL *d_in, const REAL *d_out, const REAL *in, int64_t n
 static const double sqrt_half = 0.70710678118654752;
 static const double inv_sqrt_2pi = 0.39894228040143268;
 
+static REAL normal_at(REAL x) {
+    return erfc(-x * (REAL)sqrt_half) / 2;
+}
+
+static REAL gelu_erf_slope_at(REAL x, REAL phi) {
+    const REAL density = (REAL)inv_sqrt_2pi * exp(-x * x / 2);
+    return phi + x * density;
+}
+
 void REF(gelu_erf)(REAL *out, const REAL *in, int64_t n) {
-    const REAL c = (REAL)sqrt_half;
     for (int64_t i = 0; i < n; i++) {
-        out[i] = in[i] * (erfc(-in[i] * c) / 2);
+        out[i] = in[i] * normal_at(in[i]);
     }
 }
 
 void REF(gelu_erf_backward)(REAL *d_in, const REAL *d_out, const REAL *in, int64_t n) {
-    const REAL c = (REAL)sqrt_half;
+    for (int64_t i = 0; i < n; i++) {
+        d_in[i] = d_out[i] * gelu_erf_slope_at(in[i], normal_at(in[i]));
+    }
+}
+
+void REF(gelu_erf_slope)(REAL *out, REAL *slope, const REAL *in, int64_t n) {
     for (int64_t i = 0; i < n; i++) {
         const REAL x = in[i];
-        const REAL density = (REAL)inv_sqrt_2pi * exp(-x * x / 2);
-        d_in[i] = d_out[i] * (erfc(-x * c) / 2 + x * density);
+        const REAL phi = normal_at(x);
+        out[i] = x * phi;
+        slope[i] = gelu_erf_slope_at(x, phi);
     }
 }
 

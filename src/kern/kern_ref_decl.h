@@ -37,6 +37,8 @@ void REF(sigmoid)(REAL *out, const REAL *in, int64_t n);
 void REF(identity)(REAL *out, const REAL *in, int64_t n);
 void REF(gelu_backward)(REAL *d_in, const REAL *d_out, const REAL *in, int64_t n);
 void REF(gelu_erf_backward)(REAL *d_in, const REAL *d_out, const REAL *in, int64_t n);
+void REF(gelu_slope)(REAL *out, REAL *slope, const REAL *in, int64_t n);
+void REF(gelu_erf_slope)(REAL *out, REAL *slope, const REAL *in, int64_t n);
 void REF(relu_backward)(REAL *d_in, const REAL *d_out, const REAL *in, int64_t n);
 void REF(relu6_backward)(REAL *d_in, const REAL *d_out, const REAL *in, int64_t n);
 void REF(tanh_backward)(REAL *d_in, const REAL *d_out, const REAL *in, int64_t n);

@@ -172,6 +172,8 @@ static const bt_kern ref_table = {
                      [BT_ACT_MISH] = bt_kern_mish_backward_f32__ref,
                      [BT_ACT_SIGMOID] = bt_kern_sigmoid_backward_f32__ref,
                      [BT_ACT_IDENTITY] = bt_kern_identity_backward_f32__ref},
+    .act_slope = {[BT_ACT_GELU] = bt_kern_gelu_slope_f32__ref,
+                  [BT_ACT_GELU_ERF] = bt_kern_gelu_erf_slope_f32__ref},
     .bias_residual = bt_kern_bias_residual_f32__ref,
     .add_bias = bt_kern_add_bias_f32__ref,
     .column_sums = bt_kern_column_sums_f32__ref,

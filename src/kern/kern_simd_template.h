@@ -93,23 +93,36 @@ static void SIMD(dropout_mask)(float *mult, int64_t n, bt_rng_key key, uint64_t 
 static const float gelu_c1 = 1.5957691216057308f;   /* 2 sqrt(2/pi) */
 static const float gelu_c3 = 0.071354816272600418f; /* c1 * 0.044715 */
 
+/* Of the sigmoid's exponent. */
+static inline vf gelu_exp(vf x, vf x2) {
+    const vf slope = v_fma(x2, v_set(gelu_c3), v_set(gelu_c1));
+    return exp_of(v_neg(v_mul(x, slope)));
+}
+
+static inline vf gelu_slope_of(vf x, vf x2, vf e) {
+    const vf one = v_set(1.0f);
+    const vf s = v_div(one, v_add(one, e)); /* sigmoid; e * s is its complement */
+    const vf d_slope = v_fma(x2, v_set(3 * gelu_c3), v_set(gelu_c1));
+    return v_fma(v_mul(v_mul(x, s), v_mul(e, s)), d_slope, s);
+}
+
 static void SIMD(gelu)(float *out, const float *in, int64_t n) {
     const vf one = v_set(1.0f);
-    FOR_VECTORS(n, const vf x = v_load(in + at, m);
-                const vf slope = v_fma(v_mul(x, x), v_set(gelu_c3), v_set(gelu_c1));
-                const vf e = exp_of(v_neg(v_mul(x, slope)));
+    FOR_VECTORS(n, const vf x = v_load(in + at, m); const vf e = gelu_exp(x, v_mul(x, x));
                 v_store(out + at, m, v_div(x, v_add(one, e))););
 }
 
 static void SIMD(gelu_backward)(float *d_in, const float *d_out, const float *in, int64_t n) {
+    FOR_VECTORS(n, const vf x = v_load(in + at, m); const vf x2 = v_mul(x, x);
+                const vf d = gelu_slope_of(x, x2, gelu_exp(x, x2));
+                v_store(d_in + at, m, v_mul(v_load(d_out + at, m), d)););
+}
+
+static void SIMD(gelu_slope)(float *out, float *slope, const float *in, int64_t n) {
     const vf one = v_set(1.0f);
     FOR_VECTORS(n, const vf x = v_load(in + at, m); const vf x2 = v_mul(x, x);
-                const vf slope = v_fma(x2, v_set(gelu_c3), v_set(gelu_c1));
-                const vf e = exp_of(v_neg(v_mul(x, slope)));
-                const vf s = v_div(one, v_add(one, e)); /* sigmoid; e * s is its complement */
-                const vf d_slope = v_fma(x2, v_set(3 * gelu_c3), v_set(gelu_c1));
-                const vf d = v_fma(v_mul(v_mul(x, s), v_mul(e, s)), d_slope, s);
-                v_store(d_in + at, m, v_mul(v_load(d_out + at, m), d)););
+                const vf e = gelu_exp(x, x2); v_store(out + at, m, v_div(x, v_add(one, e)));
+                v_store(slope + at, m, gelu_slope_of(x, x2, e)););
 }
 
 /* Phi(x) by erfc(z) = t exp(p(t) - z^2), t = 1 / (1 + z/2), z = |x| / sqrt 2: Chebyshev fit with a
@@ -134,12 +147,22 @@ static void SIMD(gelu_erf)(float *out, const float *in, int64_t n) {
                 v_store(out + at, m, v_mul(x, normal_distribution(x))););
 }
 
+static inline vf gelu_erf_slope_of(vf x, vf phi) {
+    const vf e = exp_of(v_mul(v_mul(x, x), v_set(-0.5f)));
+    const vf density = v_mul(e, v_set(0.39894228f));
+    return v_fma(x, density, phi);
+}
+
 static void SIMD(gelu_erf_backward)(float *d_in, const float *d_out, const float *in, int64_t n) {
     FOR_VECTORS(n, const vf x = v_load(in + at, m);
-                const vf e = exp_of(v_mul(v_mul(x, x), v_set(-0.5f)));
-                const vf density = v_mul(e, v_set(0.39894228f));
-                const vf d = v_fma(x, density, normal_distribution(x));
+                const vf d = gelu_erf_slope_of(x, normal_distribution(x));
                 v_store(d_in + at, m, v_mul(v_load(d_out + at, m), d)););
+}
+
+static void SIMD(gelu_erf_slope)(float *out, float *slope, const float *in, int64_t n) {
+    FOR_VECTORS(n, const vf x = v_load(in + at, m); const vf phi = normal_distribution(x);
+                v_store(out + at, m, v_mul(x, phi));
+                v_store(slope + at, m, gelu_erf_slope_of(x, phi)););
 }
 
 static void SIMD(relu)(float *out, const float *in, int64_t n) {
@@ -470,6 +493,8 @@ static void override_table(bt_kern *kern) {
     kern->act_backward[BT_ACT_GELU] = SIMD(gelu_backward);
     kern->act_forward[BT_ACT_GELU_ERF] = SIMD(gelu_erf);
     kern->act_backward[BT_ACT_GELU_ERF] = SIMD(gelu_erf_backward);
+    kern->act_slope[BT_ACT_GELU] = SIMD(gelu_slope);
+    kern->act_slope[BT_ACT_GELU_ERF] = SIMD(gelu_erf_slope);
     kern->act_forward[BT_ACT_RELU] = SIMD(relu);
     kern->act_backward[BT_ACT_RELU] = SIMD(relu_backward);
     kern->bias_residual = SIMD(bias_residual);

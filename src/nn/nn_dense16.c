@@ -143,6 +143,23 @@ void bt_nn_dense16_backward_kernel(bt_nn *nn, float *d_kernel, const uint16_t *d
     bt_nn_product_run(nn, &p);
 }
 
+/* x [n] the input of the activation, y scratch; d becomes the gradient of x. */
+static void act_row_backward(const dense_job *job, float *d, float *x, float *y, uint16_t *again,
+                             int64_t n) {
+    const bt_kern *const kern = job->nn->kern;
+    if (again != NULL && kern->act_slope[job->act] != NULL) {
+        kern->act_slope[job->act](y, x, x, n);
+        kern->to_bf16(again, y, n);
+        kern->mul(d, d, x, n);
+        return;
+    }
+    if (again != NULL) {
+        kern->act_forward[job->act](y, x, n);
+        kern->to_bf16(again, y, n);
+    }
+    kern->act_backward[job->act](d, d, x, n);
+}
+
 /* The rows are those of a tile, so each part of a row of partial sums is written once. */
 static void act_backward(void *context, int32_t thread, float *c, int64_t ld_c, int64_t row,
                          int64_t n_rows, int64_t col, int64_t n_cols) {
@@ -154,11 +171,8 @@ static void act_backward(void *context, int32_t thread, float *c, int64_t ld_c, 
     for (int64_t i = 0; i < n_rows; i++) {
         const int64_t at = (row + i) * N + col;
         kern->from_bf16(x, job->pre_act + at, n_cols);
-        if (job->act_out != NULL) {
-            kern->act_forward[job->act](y, x, n_cols);
-            kern->to_bf16(job->act_out + at, y, n_cols);
-        }
-        kern->act_backward[job->act](c + i * ld_c, c + i * ld_c, x, n_cols);
+        act_row_backward(job, c + i * ld_c, x, y, job->act_out == NULL ? NULL : job->act_out + at,
+                         n_cols);
     }
     if (job->sums) {
         float *const sums = nn_partial(job->nn, row / job->nn->product->rows, N) + col;

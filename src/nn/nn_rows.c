@@ -80,6 +80,7 @@ typedef struct bias_act_job {
     const float  *in;
     bt_activation act;
     int64_t       N;
+    bool          has_slopes; /* in is what act_backward would multiply by */
 } bias_act_job;
 
 static void bias_act_forward_task(void *context, int64_t task, int32_t thread) {
@@ -96,7 +97,7 @@ static void bias_act_forward_task(void *context, int64_t task, int32_t thread) {
 
 void bt_nn_bias_act_forward(bt_nn *nn, float *in_out, float *out, const float *bias,
                             bt_activation act, int64_t R, int64_t N) {
-    bias_act_job job = {nn, nn_chunks_of(R), in_out, out, bias, NULL, act, N};
+    bias_act_job job = {nn, nn_chunks_of(R), in_out, out, bias, NULL, act, N, false};
     bt_pool_run(nn->pool, job.chunks.n_chunks, bias_act_forward_task, &job);
 }
 
@@ -109,14 +110,18 @@ static void bias_act_backward_task(void *context, int64_t task, int32_t thread) 
     memset(sums, 0, (size_t)job->N * sizeof *sums);
     for (int64_t r = nn_chunk_first(&job->chunks, task); r < end; r++) {
         float *const row = job->in_out + r * job->N;
-        kern->act_backward[job->act](row, row, job->in + r * job->N, job->N);
+        if (job->has_slopes) {
+            kern->mul(row, row, job->in + r * job->N, job->N);
+        } else {
+            kern->act_backward[job->act](row, row, job->in + r * job->N, job->N);
+        }
         kern->add(sums, sums, row, job->N);
     }
 }
 
 void bt_nn_bias_act_backward(bt_nn *nn, float *d_out, float *d_bias, const float *in_out,
-                             bt_activation act, int64_t R, int64_t N) {
-    bias_act_job job = {nn, nn_chunks_of(R), d_out, NULL, NULL, in_out, act, N};
+                             bool has_slopes, bt_activation act, int64_t R, int64_t N) {
+    bias_act_job job = {nn, nn_chunks_of(R), d_out, NULL, NULL, in_out, act, N, has_slopes};
     bt_pool_run(nn->pool, job.chunks.n_chunks, bias_act_backward_task, &job);
     nn_add_partials(nn, d_bias, job.chunks.n_chunks, N, 0, N);
 }
@@ -420,6 +425,33 @@ void bt_nn_act_backward(bt_nn *nn, float *d_in, const float *d_out, const float 
                         bt_activation act, int64_t n) {
     rows_job job = {.nn = nn, .out = d_in, .in = d_out, .saved = in, .act = act, .H = n};
     bt_pool_run(nn->pool, (n + ACT_CHUNK - 1) / ACT_CHUNK, act_task, &job);
+}
+
+typedef struct slope_job {
+    const bt_kern *kern;
+    float         *out;
+    float         *in_out;
+    bt_activation  act;
+    int64_t        n;
+} slope_job;
+
+static void slope_task(void *context, int64_t task, int32_t thread) {
+    (void)thread;
+    const slope_job *const job = context;
+    const int64_t          first = task * ACT_CHUNK;
+    const int64_t          left = job->n - first < ACT_CHUNK ? job->n - first : ACT_CHUNK;
+    job->kern->act_slope[job->act](job->out + first, job->in_out + first, job->in_out + first,
+                                   left);
+}
+
+bool bt_nn_act_again(bt_nn *nn, float *out, float *in_out, bt_activation act, int64_t n) {
+    slope_job job = {.kern = nn->kern, .out = out, .in_out = in_out, .act = act, .n = n};
+    if (nn->kern->act_slope[act] == NULL) {
+        bt_nn_act_forward(nn, out, in_out, act, n);
+        return false;
+    }
+    bt_pool_run(nn->pool, (n + ACT_CHUNK - 1) / ACT_CHUNK, slope_task, &job);
+    return true;
 }
 
 typedef struct gather_job {

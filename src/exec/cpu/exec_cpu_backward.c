@@ -18,19 +18,21 @@ static exec_array product_gradient(const exec_cpu *exec) {
                        : (exec_array){.f = exec->acts.grad_c};
 }
 
-/* What the feed-forward's backward reads, as it was: its input in acts.hidden, its activation. */
-static void ffn_again(exec_cpu *exec, const exec_pass *pass, int64_t layer, int64_t R) {
+/* What the feed-forward's backward reads, as it was: its input in acts.hidden, its activation.
+ * Returns whether pre_act became the activation's slopes on the way. */
+static bool ffn_again(exec_cpu *exec, const exec_pass *pass, int64_t layer, int64_t R) {
     const bool is_last = layer == pass->n_layers - 1; /* nothing went over its activation yet */
     if (exec->recompute && !is_last) {
         exec_layer_keys_input_again(exec, pass, layer);
         exec_layer_begin(exec, pass, layer);
-        return;
+        return false;
     }
     exec_ffn_input_again(exec, pass, layer);
-    if (!is_last && !exec->is_16) { /* in bfloat16 with its gradient */
-        bt_nn_act_forward(&exec->nn, exec->acts.ffn.f, exec->acts.layers[layer].pre_act.f,
-                          exec_act(exec), R * exec->model->encoder.intermediate_size);
+    if (is_last || exec->is_16) { /* in bfloat16 with its gradient */
+        return false;
     }
+    return bt_nn_act_again(&exec->nn, exec->acts.ffn.f, exec->acts.layers[layer].pre_act.f,
+                           exec_act(exec), R * exec->model->encoder.intermediate_size);
 }
 
 /* grad_a, grad_c as below; d_ffn_in: the gradient of what the feed-forward read. */
@@ -66,7 +68,8 @@ static void attention_residual_backward(exec_cpu *exec, const exec_pass *pass, i
 
 /* From grad_product, the gradient of the feed-forward's output product, through that product and
  * the activation to d_ffn. */
-static void activation_backward(exec_cpu *exec, const exec_pass *pass, int64_t layer, int64_t R) {
+static void activation_backward(exec_cpu *exec, const exec_pass *pass, int64_t layer, int64_t R,
+                                bool has_slopes) {
     const bt_layer_index *const p = &exec->model->layers[layer];
     const exec_layer *const     l = &exec->acts.layers[layer];
     exec_acts *const            acts = &exec->acts;
@@ -90,14 +93,15 @@ static void activation_backward(exec_cpu *exec, const exec_pass *pass, int64_t l
     }
     exec_dense_backward(exec, p->output, &output);
     if (!exec->is_16) {
-        bt_nn_bias_act_backward(&exec->nn, acts->d_ffn.f, d_bias, l->pre_act.f, exec_act(exec), R,
-                                I);
+        bt_nn_bias_act_backward(&exec->nn, acts->d_ffn.f, d_bias, l->pre_act.f, has_slopes,
+                                exec_act(exec), R, I);
     }
 }
 
 /* grad_a = gradient of the output -> grad_a = gradient of sum_1, grad_product = of the
  * attention's output product. */
-static void ffn_backward(exec_cpu *exec, const exec_pass *pass, int64_t layer, int64_t R) {
+static void ffn_backward(exec_cpu *exec, const exec_pass *pass, int64_t layer, int64_t R,
+                         bool has_slopes) {
     const bt_encoder_config *const e = &exec->model->encoder;
     const bt_layer_index *const    p = &exec->model->layers[layer];
     const exec_layer *const        l = &exec->acts.layers[layer];
@@ -126,7 +130,7 @@ static void ffn_backward(exec_cpu *exec, const exec_pass *pass, int64_t layer, i
                                      .bias = exec_grad(exec, p->output.bias),
                                      .norm = exec_norm_grads(exec, p->output_norm)},
         acts->grad_a, NULL);
-    activation_backward(exec, pass, layer, R);
+    activation_backward(exec, pass, layer, R, has_slopes);
     exec_dense_backward(
         exec, p->intermediate,
         &(exec_dense){.d_in = {.f = d_ffn_in},
@@ -255,8 +259,8 @@ static void layer_backward(exec_cpu *exec, const exec_pass *pass, int64_t layer)
     const bool                  first_only = exec_is_first_only(exec, pass, layer);
     const int64_t               R = first_only ? pass->batch->n_seqs : pass->batch->n_tokens;
     const int64_t               H = exec->model->encoder.hidden_size;
-    ffn_again(exec, pass, layer, R);
-    ffn_backward(exec, pass, layer, R);
+    const bool                  has_slopes = ffn_again(exec, pass, layer, R);
+    ffn_backward(exec, pass, layer, R, has_slopes);
     exec_dense_backward(
         exec, p->attention_output,
         &(exec_dense){.d_in = exec->is_16 ? (exec_array){.h = acts->grad_context16}

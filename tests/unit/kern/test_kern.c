@@ -146,11 +146,32 @@ static void check_act(const bt_kern *kern, size_t act, size_t n, double size) {
     data_check(&a, 2e-7, 1e-6, kern->isa, "activation in place");
 }
 
+/* The bits of the two passes that it is instead of; the slope in place of the input. */
+static void check_slope(const bt_kern *kern, size_t act, size_t n, double size) {
+    static float want[DATA_MAX], want_d[DATA_MAX], got_d[DATA_MAX];
+    data_fill(&a, n, 1, 11, size);
+    data_fill(&b, n, 0, 12, 1);
+    data_constant(&out, n, 2, 0);
+    const int64_t len = (int64_t)n;
+    kern->act_forward[act](want, a.f, len);
+    kern->act_backward[act](want_d, b.f, a.f, len);
+    kern->act_slope[act](out.f, a.f, a.f, len);
+    kern->mul(got_d, b.f, a.f, len);
+    assert_memory_equal(out.f, want, n * sizeof(float));
+    assert_memory_equal(got_d, want_d, n * sizeof(float));
+    forwards[act](out.d, a.d, len);
+    data_check(&out, 2e-7, 1e-6, kern->isa, "activation with its slope");
+}
+
 static void activations_match(const bt_kern *kern) {
     for (size_t act = 0; act < BT_N_ACTIVATIONS; act++) {
         for (size_t i = 0; i < data_n_sizes; i++) {
             check_act(kern, act, data_sizes[i], 2);
             check_act(kern, act, data_sizes[i], 60);
+            if (kern->act_slope[act] != NULL) {
+                check_slope(kern, act, data_sizes[i], 2);
+                check_slope(kern, act, data_sizes[i], 60);
+            }
         }
     }
 }

@@ -188,7 +188,7 @@ static void bias_act_forward(bt_nn *nn, float *out, float *const *in) {
 static void bias_act_backward(bt_nn *nn, float *const *d_in, const float *d_out, float *const *in) {
     (void)in;
     memcpy(d_in[0], d_out, R * N * sizeof(float));
-    bt_nn_bias_act_backward(nn, d_in[0], d_in[1], work[0], act_under_test, R, N);
+    bt_nn_bias_act_backward(nn, d_in[0], d_in[1], work[0], false, act_under_test, R, N);
 }
 
 static void norm_forward(bt_nn *nn, float *out, float *const *in) {
@@ -372,6 +372,28 @@ static void test_activations_match_differences(void **state) {
             continue; /* their corners spoil differences; the kernel tests and goldens cover them */
         }
         check_layer(&l);
+    }
+}
+
+/* The activation made again, with or without its slopes, and the gradient after it. */
+static void test_slopes_change_no_bit(void **state) {
+    static float in[R * N], out[2][R * N], d[2][R * N], d_bias[2][N];
+    const size_t n_bytes = sizeof in;
+    (void)state;
+    for (int act = 0; act < (int)BT_N_ACTIVATIONS; act++) {
+        bt_nn nn = make_nn(NULL);
+        memset(d_bias, 0, sizeof d_bias);
+        for (int i = 0; i < R * N; i++) {
+            in[i] = 0.37F * (float)(i % 41 - 20);
+            d[0][i] = d[1][i] = 0.01F * (float)(i % 29 - 14);
+        }
+        bt_nn_act_forward(&nn, out[0], in, (bt_activation)act, R * N);
+        bt_nn_bias_act_backward(&nn, d[0], d_bias[0], in, false, (bt_activation)act, R, N);
+        const bool has_slopes = bt_nn_act_again(&nn, out[1], in, (bt_activation)act, R * N);
+        bt_nn_bias_act_backward(&nn, d[1], d_bias[1], in, has_slopes, (bt_activation)act, R, N);
+        assert_memory_equal(out[0], out[1], n_bytes);
+        assert_memory_equal(d[0], d[1], n_bytes);
+        assert_memory_equal(d_bias[0], d_bias[1], sizeof d_bias[0]);
     }
 }
 
@@ -570,6 +592,7 @@ int main(void) {
         cmocka_unit_test(test_eight_bits_are_onnx_s),
         cmocka_unit_test(test_layers_match_differences),
         cmocka_unit_test(test_activations_match_differences),
+        cmocka_unit_test(test_slopes_change_no_bit),
         cmocka_unit_test(test_attention_matches_differences),
         cmocka_unit_test(test_masks_belong_to_tokens),
         cmocka_unit_test(test_tiny_rows_are_scaled),
