@@ -25,7 +25,7 @@ bool data_is_blank(const char *text, size_t n) {
     return i == n;
 }
 
-static uint64_t name_of(const bt_text_span *texts, size_t n) {
+uint64_t data_census_name(const bt_text_span *texts, size_t n) {
     uint64_t name = 0;
     for (size_t t = 0; t < n; t++) {
         name = data_name_add(name, texts[t].text, texts[t].n_bytes);
@@ -111,7 +111,7 @@ bt_status data_census_add(data_census *census, data_encoder *encoder, const bt_t
     }
     facts->n_rows++;
     if (data_census_names(encoder->schema)) {
-        BT_TRY(data_names_put(&census->names, name_of(texts, n), err));
+        BT_TRY(data_names_put(&census->names, data_census_name(texts, n), err));
     }
     return data_census_wants(census) ? data_census_sample(census, encoder, texts, err) : BT_OK;
 }

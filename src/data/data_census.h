@@ -30,6 +30,8 @@ bt_status data_census_squad(data_census *census, const bt_squad_windows *windows
 void data_census_miss(bt_data_census *facts, const char *path, int64_t line);
 /* The same of a table. */
 bt_status data_census_begin_rows(data_census *census, const data_encoder *encoder, bt_error *err);
+/* What names a row by its texts (data_names.h). */
+uint64_t data_census_name(const bt_text_span *texts, size_t n);
 /* Do rows of this schema have names? */
 bool data_census_names(const bt_data_schema *schema);
 /* Counts the tokens of a row; is there need of more? */

@@ -276,16 +276,20 @@ void data_index_tell_known(const data_index *index, const data_index_file *file)
 /* Names as the file has them; sums them, and where writer is there writes them. */
 static bt_status put_names(const data_names *names, uint32_t *crc, bt_fs_writer *writer,
                            bt_error *err) {
-    uint8_t bytes[8 * 512];
+    enum { BLOCK = 512 };
+    uint64_t block[BLOCK];
+    uint8_t  bytes[8 * BLOCK];
     for (size_t i = 0; i < names->n;) {
-        size_t n = 0;
-        for (; n < sizeof bytes && i < names->n; i++, n += 8) {
-            bt_store_u64le(bytes + n, names->names[i]);
+        const size_t n = names->n - i < BLOCK ? names->n - i : BLOCK;
+        BT_TRY(data_names_read(names, i, n, block, err));
+        for (size_t k = 0; k < n; k++) {
+            bt_store_u64le(bytes + 8 * k, block[k]);
         }
-        *crc = bt_crc32c(*crc, bytes, n);
+        *crc = bt_crc32c(*crc, bytes, 8 * n);
         if (writer != NULL) {
-            BT_TRY(bt_fs_writer_write(writer, bytes, n, err));
+            BT_TRY(bt_fs_writer_write(writer, bytes, 8 * n, err));
         }
+        i += n;
     }
     return BT_OK;
 }

@@ -4,10 +4,10 @@
  * verified) and read at the place of the record, data checksum verified then; a gzip stream cannot
  * be entered in the middle, so its records are unpacked at open.
  *
- * Memory per record: some 10 bits for its place, 8 bytes that name it (length and checksum), and 4
- * more where files are interleaved (order). A million records are 10 to 14 MB; MNLI's 392,702 are
- * 4 MB; nothing of it where a large input has an index. Of gzip the records themselves lie in a
- * file without a name in TMPDIR. */
+ * Memory per record: some 10 bits for its place, 8 bytes that name it (length and checksum) as far
+ * as there are no more than a million, and 4 more where files are interleaved (order); nothing of
+ * the first two where a large input has an index. Of gzip the records themselves lie in a file
+ * without a name in TMPDIR, as the names of many records do. */
 #include <inttypes.h>
 #include <string.h>
 
@@ -43,9 +43,13 @@ typedef struct record_rows {
     data_index_file index_file; /* from which places and names are read; or none */
 } record_rows;
 
-static bt_status name_record(record_rows *rows, size_t length, uint32_t masked_crc, bt_error *err) {
+static uint64_t name_of(size_t length, uint32_t masked_crc) {
     const uint64_t name[] = {length, masked_crc};
-    return data_names_put(&rows->names, data_name_add(0, name, sizeof name), err);
+    return data_name_add(0, name, sizeof name);
+}
+
+static bt_status name_record(record_rows *rows, size_t length, uint32_t masked_crc, bt_error *err) {
+    return data_names_put(&rows->names, name_of(length, masked_crc), err);
 }
 
 static bt_status keep_record(record_rows *rows, record_file *file, const bt_record *record,
@@ -135,7 +139,12 @@ static bt_status append_record(data_rows *base, int64_t row, data_slot *slot, bo
     if (rc != BT_OK) {
         return rc;
     }
-    rc = append_example(rows, &record, slot, is_damaged, err);
+    if (!rows->gzip) { /* its checksum, which was just found right, is behind it */
+        const uint8_t *const checksum = record.data.data + record.data.n_bytes;
+        rc = data_names_check(&rows->names, row,
+                              name_of(record.data.n_bytes, bt_load_u32le(checksum)), err);
+    }
+    rc = rc == BT_OK ? append_example(rows, &record, slot, is_damaged, err) : rc;
     if (rc != BT_OK) {
         return bt_error_prefix(err, "%s: record %" PRId64 " at byte %" PRId64, file->path,
                                record.index, record.offset);
@@ -202,28 +211,29 @@ static bt_status explain_format(const char *section, bool gzip, const char *path
     return problem->code;
 }
 
-static bt_status take_index(record_rows *rows, record_file *file, const bt_tfrecord_index *index,
-                            bt_error *err) {
-    for (int64_t i = 0; i < index->n_records; i++) {
-        const size_t length =
-            (size_t)(index->offsets[i + 1] - index->offsets[i]) - 16; /* framing */
-        BT_TRY(name_record(rows, length, index->checksums[i], err));
-        BT_TRY(data_places_add(&rows->places, file->base + index->offsets[i], err));
-    }
-    file->n_bytes = index->offsets[index->n_records];
-    file->n_trailing = index->n_trailing_bytes;
-    return BT_OK;
+/* A record of the file that is indexed. */
+typedef struct record_visit {
+    record_rows *rows;
+    int64_t      base;
+} record_visit;
+
+static bt_status take_record(void *context, int64_t begin, int64_t end, uint32_t checksum,
+                             bt_error *err) {
+    record_visit *const visit = context;
+    BT_TRY(name_record(visit->rows, (size_t)(end - begin) - 16, checksum, err)); /* framing */
+    return data_places_add(&visit->rows->places, visit->base + begin, err);
 }
 
 static bt_status read_headers(record_rows *rows, record_file *file, const char *path,
                               uint32_t *content, int64_t *n_records, bt_error *err) {
     bt_tfrecord_index index = {0};
-    BT_TRY(bt_tfrecord_index_build(path, &index, err));
-    const bt_status rc = take_index(rows, file, &index, err);
+    record_visit      visit = {.rows = rows, .base = file->base};
+    BT_TRY(bt_tfrecord_index_visit(path, take_record, &visit, &index, err));
+    file->n_bytes = index.n_bytes;
+    file->n_trailing = index.n_trailing_bytes;
     *content = index.content;
     *n_records = index.n_records;
-    bt_tfrecord_index_deinit(&index);
-    return rc;
+    return BT_OK;
 }
 
 static void tell_trailing(const data_part *part, const record_file *file) {

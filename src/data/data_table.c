@@ -4,8 +4,9 @@
  * (data_table_pass.c). Then a row is read at its place and tokenized, in the thread that reads
  * ahead; nothing of the text is kept.
  *
- * Memory per row: some 10 bits for its place, and 8 bytes that name its texts. A gzip stream cannot
- * be entered in the middle, so those files are unpacked into one file without a name in TMPDIR. */
+ * Memory per row: some 10 bits for its place, and of the last million rows 8 bytes that name its
+ * texts; those of the rows before lie in a file without a name in TMPDIR. A gzip stream cannot be
+ * entered in the middle, so those files are unpacked into such a file as well. */
 #include <float.h>
 #include <inttypes.h>
 #include <math.h>
@@ -210,6 +211,13 @@ static bt_status find_row(table_rows *rows, size_t part, int64_t number, const c
     return end ? BT_FAIL(err, BT_E_FORMAT, "%s changed while it was in use", file->path) : BT_OK;
 }
 
+/* Are these the texts that the index knows of the row, if there is one? */
+static bt_status check_texts(const table_rows *rows, int64_t number, const bt_text_span *values,
+                             bt_error *err) {
+    return data_names_check(&rows->census.names, number,
+                            data_census_name(values, rows->schema->text.n_fields), err);
+}
+
 static bt_status append_row(data_rows *base, int64_t number, data_slot *slot, bool *is_damaged,
                             bt_error *err) {
     table_rows *const rows = (table_rows *)base;
@@ -223,6 +231,9 @@ static bt_status append_row(data_rows *base, int64_t number, data_slot *slot, bo
     BT_TRY(find_row(rows, part, number, &bytes, &n, err));
     bt_status rc = table_take_apart(rows, &rows->files[part], bytes, n, values, &at, err);
     *is_damaged = rc == BT_E_FORMAT;
+    if (rc == BT_OK) {
+        rc = check_texts(rows, number, values, err);
+    }
     if (rc == BT_OK) {
         rc = read_values(rows, values, number, &row, err);
     }
@@ -250,6 +261,7 @@ static bt_status texts_of_row(data_rows *base, int64_t number, const bt_text_spa
     size_t            at = 0;
     BT_TRY(find_row(rows, part, number, &bytes, &n, err));
     BT_TRY(table_take_apart(rows, &rows->files[part], bytes, n, rows->values, &at, err));
+    BT_TRY(check_texts(rows, number, rows->values, err));
     *texts = rows->values;
     *n_texts = rows->schema->text.n_fields;
     return BT_OK;

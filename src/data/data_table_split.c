@@ -27,10 +27,8 @@ done:
 
 /* Only these rows are left, in their order. */
 static bt_status keep_rows(table_rows *rows, const bool *is_used, bt_error *err) {
-    data_names *const names = &rows->census.names;
-    size_t            n_names = 0;
-    int64_t           number = 0;
-    int64_t           n = 0;
+    int64_t number = 0;
+    int64_t n = 0;
     BT_TRY(keep_places(rows, is_used, err));
     for (size_t p = 0; p < rows->base.n_parts; p++) {
         data_part *const part = &rows->base.parts[p];
@@ -42,14 +40,8 @@ static bt_status keep_rows(table_rows *rows, const bool *is_used, bt_error *err)
         }
         n += part->n_rows;
     }
-    for (size_t i = 0; i < names->n; i++) {
-        if (is_used[i]) {
-            names->names[n_names++] = names->names[i];
-        }
-    }
-    names->n = n_names;
     rows->base.n_rows = n;
-    return BT_OK;
+    return data_names_keep(&rows->census.names, is_used, err);
 }
 
 /* The label of a row as the first reading saw it. Scores are not divided by their values. */

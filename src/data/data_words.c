@@ -198,10 +198,8 @@ static bt_status read_sentences(words_rows *rows, int64_t *sentence_of, bt_error
 }
 
 /* Keeps the rows and names of the sentences that are used. */
-static void keep_sentences(words_rows *rows, const words_split *split) {
-    data_names *const names = &rows->census.names;
-    int64_t           n = 0;
-    size_t            n_names = 0;
+static bt_status keep_sentences(words_rows *rows, const words_split *split, bt_error *err) {
+    int64_t n = 0;
     for (size_t p = 0; p < rows->base.n_parts; p++) {
         data_part *const part = &rows->base.parts[p];
         const int64_t    first = n;
@@ -213,13 +211,8 @@ static void keep_sentences(words_rows *rows, const words_split *split) {
         part->first = first;
         part->n_rows = n - first;
     }
-    for (size_t i = 0; i < names->n; i++) {
-        if (split->is_used[i]) {
-            names->names[n_names++] = names->names[i];
-        }
-    }
     rows->base.n_rows = n;
-    names->n = n_names;
+    return data_names_keep(&rows->census.names, split->is_used, err);
 }
 
 static bt_status count_kept(words_rows *rows, bt_error *err) {
@@ -250,7 +243,9 @@ static bt_status split_sentences(words_rows *rows, const bt_data_config *config,
         rc = data_split_units((int64_t)n, "sentences", config, split.is_used, err);
     }
     if (rc == BT_OK) {
-        keep_sentences(rows, &split);
+        rc = keep_sentences(rows, &split, err);
+    }
+    if (rc == BT_OK) {
         rc = count_kept(rows, err);
     }
     bt_free(split.sentence_of);

@@ -12,34 +12,28 @@
 #include "bt/wire/tfrecord.h"
 #include "tfrecord_frame.h"
 
-/* The checksum after the record before, which the header's bytes begin with. */
-static bt_status keep_checksum(bt_tfrecord_index *index, const uint8_t *bytes, size_t *cap,
-                               bt_error *err) {
-    const size_t n = (size_t)index->n_records;
-    BT_TRY(bt_grow(&index->checksums, cap, n, sizeof *index->checksums, SIZE_MAX / 16, err));
-    index->checksums[n - 1] = bt_load_u32le(bytes);
-    return BT_OK;
-}
+typedef struct index_walk {
+    bt_tfrecord_index index;
+    bt_tfrecord_visit visit;
+    void             *context;
+} index_walk;
 
-static bt_status index_stream(bt_fs_stream *stream, bt_tfrecord_index *index, size_t *cap,
-                              bt_error *err) {
-    const char *const path = bt_fs_stream_path(stream);
-    const int64_t     size = bt_fs_stream_size(stream);
-    int64_t           offset = 0;
-    size_t            cap_checksums = 0;
-    size_t            n_before = 0; /* of the checksum at the end of the record before */
+static bt_status walk_stream(bt_fs_stream *stream, index_walk *walk, bt_error *err) {
+    bt_tfrecord_index *const index = &walk->index;
+    const char *const        path = bt_fs_stream_path(stream);
+    const int64_t            size = bt_fs_stream_size(stream);
+    int64_t                  begin = 0;    /* of the record before */
+    size_t                   n_before = 0; /* of the checksum at its end */
     for (;;) {
         uint8_t        bytes[TFRECORD_FOOTER_BYTES + TFRECORD_HEADER_BYTES];
         uint8_t *const header = bytes + n_before;
         size_t         got = 0;
         uint64_t       length = 0;
-        BT_TRY(bt_grow(&index->offsets, cap, (size_t)index->n_records + 1, sizeof(int64_t),
-                       SIZE_MAX / 16, err));
-        index->offsets[index->n_records] = offset;
+        const int64_t  offset = index->n_bytes;
         BT_TRY(bt_fs_stream_read(stream, bytes, n_before + TFRECORD_HEADER_BYTES, &got, err));
         index->content = bt_crc32c(index->content, bytes, got);
         if (n_before > 0) { /* the header has said that the file is as long */
-            BT_TRY(keep_checksum(index, bytes, &cap_checksums, err));
+            BT_TRY(walk->visit(walk->context, begin, offset, bt_load_u32le(bytes), err));
         }
         if (got < n_before + TFRECORD_HEADER_BYTES) {
             index->n_trailing_bytes = (int64_t)(got > n_before ? got - n_before : 0);
@@ -47,29 +41,70 @@ static bt_status index_stream(bt_fs_stream *stream, bt_tfrecord_index *index, si
         }
         BT_TRY(tfrecord_check_header(header, path, index->n_records, offset,
                                      size - offset - TFRECORD_HEADER_BYTES, &length, err));
-        offset += (int64_t)length + TFRECORD_HEADER_BYTES + TFRECORD_FOOTER_BYTES;
+        begin = offset;
+        index->n_bytes += (int64_t)length + TFRECORD_HEADER_BYTES + TFRECORD_FOOTER_BYTES;
         n_before = TFRECORD_FOOTER_BYTES;
-        BT_TRY(bt_fs_stream_seek(stream, offset - TFRECORD_FOOTER_BYTES, err));
+        BT_TRY(bt_fs_stream_seek(stream, index->n_bytes - TFRECORD_FOOTER_BYTES, err));
         index->n_records++;
     }
 }
 
-bt_status bt_tfrecord_index_build(const char *path, bt_tfrecord_index *out, bt_error *err) {
-    bt_fs_stream     *stream = NULL;
-    bt_tfrecord_index index = {0};
-    size_t            cap = 0;
+bt_status bt_tfrecord_index_visit(const char *path, bt_tfrecord_visit visit, void *context,
+                                  bt_tfrecord_index *out, bt_error *err) {
+    bt_fs_stream *stream = NULL;
+    index_walk    walk = {.visit = visit, .context = context};
     BT_TRY(bt_fs_stream_open(path, &stream, err));
-    bt_status rc = index_stream(stream, &index, &cap, err);
-    if (rc == BT_OK && index.n_records == 0 && index.n_trailing_bytes > 0) {
-        rc = tfrecord_fail_cut_header(path, 0, 0, index.n_trailing_bytes, err);
+    bt_status rc = walk_stream(stream, &walk, err);
+    if (rc == BT_OK && walk.index.n_records == 0 && walk.index.n_trailing_bytes > 0) {
+        rc = tfrecord_fail_cut_header(path, 0, 0, walk.index.n_trailing_bytes, err);
     }
     bt_fs_stream_close(stream);
-    if (rc != BT_OK) {
-        bt_tfrecord_index_deinit(&index);
-        return rc;
+    if (rc == BT_OK) {
+        *out = walk.index;
     }
-    *out = index;
+    return rc;
+}
+
+/* What is gathered of all records. */
+typedef struct index_lists {
+    int64_t  *offsets; /* n + 1 */
+    uint32_t *checksums;
+    size_t    cap_offsets;
+    size_t    cap_checksums;
+    size_t    n;
+} index_lists;
+
+static bt_status list_record(void *context, int64_t begin, int64_t end, uint32_t checksum,
+                             bt_error *err) {
+    index_lists *const lists = context;
+    const size_t       n = lists->n;
+    BT_TRY(bt_grow(&lists->offsets, &lists->cap_offsets, n + 2, sizeof *lists->offsets,
+                   SIZE_MAX / 16, err));
+    BT_TRY(bt_grow(&lists->checksums, &lists->cap_checksums, n + 1, sizeof *lists->checksums,
+                   SIZE_MAX / 16, err));
+    lists->offsets[n] = begin;
+    lists->offsets[n + 1] = end;
+    lists->checksums[n] = checksum;
+    lists->n++;
     return BT_OK;
+}
+
+bt_status bt_tfrecord_index_build(const char *path, bt_tfrecord_index *out, bt_error *err) {
+    bt_tfrecord_index index = {0};
+    index_lists       lists = {0};
+    bt_status         rc = BT_OK;
+    BT_CHECK(
+        bt_grow(&lists.offsets, &lists.cap_offsets, 1, sizeof *lists.offsets, SIZE_MAX / 16, err));
+    lists.offsets[0] = 0;
+    BT_CHECK(bt_tfrecord_index_visit(path, list_record, &lists, &index, err));
+    *out = index;
+    out->offsets = lists.offsets;
+    out->checksums = lists.checksums;
+    return BT_OK;
+done:
+    bt_free(lists.offsets);
+    bt_free(lists.checksums);
+    return rc;
 }
 
 void bt_tfrecord_index_deinit(bt_tfrecord_index *index) {

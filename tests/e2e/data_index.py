@@ -4,6 +4,7 @@ these bytes: files that were appended to, changed in place, cut or replaced, and
 import json
 import os
 import shutil
+import struct
 import subprocess
 import sys
 import time
@@ -278,6 +279,67 @@ class Changed(Indexed):
         self.settle()
         self.check('copy', 2)
         self.assertNotIn(KEPT, self.start(more=QUICK, model_dir='last')[0].stderr)
+
+
+class Unseen(Indexed):
+    """A change that the file's state does not tell, as one through a mapping that was there before: the index is made to
+    know the new state, and is sound. The row that is read is not the one that it names."""
+
+    def believe(self, name, path, before):
+        """The index of that file, its state put in place of the one from before."""
+        def state(st):
+            return b'file %d %d %d %d.%09d %d.%09d' % (st.st_dev, st.st_ino, st.st_size, st.st_mtime_ns // 10**9, st.st_mtime_ns % 10**9,
+                                                      st.st_ctime_ns // 10**9, st.st_ctime_ns % 10**9)
+        then, now = state(before), state(os.stat(path))
+        self.assertEqual(len(then), len(now))
+        index = self.path('data', next(n for n in self.indexes() if name in n))
+        with open(index, 'rb') as source:
+            whole = bytearray(source.read())
+        self.assertEqual(whole.count(then), 1)
+        whole = bytearray(whole.replace(then, now))
+        n_facts = struct.unpack('<Q', whole[24:32])[0]
+        whole[56:60] = struct.pack('<I', e2e.crc32c(whole[72:72 + n_facts]))
+        whole[68:72] = struct.pack('<I', e2e.crc32c(whole[:68]))
+        with open(index, 'wb') as out:
+            out.write(whole)
+
+    def test_a_text(self):
+        self.both()
+        path, before = self.path('data/train.tsv'), os.stat(self.path('data/train.tsv'))
+        self.start(more=QUICK, model_dir='before')
+        with open(path, 'rb+') as out:
+            text = out.read()
+            out.seek(0)
+            out.write(text.replace(b'the', b'dog'))
+        self.believe('train', path, before)
+        more = 'trainer.train_steps=20,trainer.validation_interval=0'
+        result = self.text(expect=3, override=self.tables('data/train.tsv', 'data/dev.tsv', more), env=self.env, model_dir='after')
+        said = self.one_error(result)
+        self.assertIn(KNOWN, result.stderr)
+        self.assertRegex(said, r'data/train\.tsv:\d+:1: this is not what the index was made of')
+        self.assertIn('remove data/.train.tsv.bert-index-', said)
+
+    def test_a_record(self):
+        """Whose own checksum is right."""
+        rows = e2e.make_rows(64, seed=7)
+        path = self.path('data/t.rec')
+        e2e.write_records(path, rows)
+        e2e.write_records(self.path('data/dev.rec'), e2e.make_rows(20, seed=8))
+        self.settle()
+        before = os.stat(path)
+        how = {'override': 'task.train_data.input_path=data/t.rec,task.validation_data.input_path=data/dev.rec', 'run_how': {'env': self.env}}
+        self.train(model_dir='before', **how)
+        with open(path, 'rb') as source:
+            frames = source.read()
+        n = 16 + struct.unpack('<Q', frames[:8])[0]
+        other = next(at for at in range(n, len(frames) - n, n) if frames[at:at + n] != frames[:n])
+        self.assertEqual(len(frames) % n, 0)  # all of one length
+        with open(path, 'rb+') as out:
+            out.write(frames[other:other + n])
+        self.believe('t.rec', path, before)
+        result = self.train(expect=3, model_dir='after', **how)
+        self.assertIn(KNOWN, result.stderr)
+        self.assertRegex(self.one_error(result), r'data/t\.rec: record 0 at byte 0: this is not what the index was made of')
 
 
 class Damaged(Indexed):

@@ -36,6 +36,8 @@ TESTS_ONLY = {
     "bt_text_encode_codepoints": "strings of Python that are no UTF-8, as goldens have them",
     "bt_example_add_bytes": "the third kind of list of a builder that has all three",
     "bt_safetensors_metadata": "what the writer wrote there",
+    "bt_tfrecord_index_build": "visited records as lists, for tests and fuzzers",
+    "bt_tfrecord_index_deinit": "the same",
     "bt_tfrecord_write*": "records of tests; the data tool frames its own",
     "comm_first_host": "from memory: for fuzzers and rows of bad lists",
     "comm_pump_control": "from memory: for fuzzers",

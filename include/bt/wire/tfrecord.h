@@ -46,10 +46,18 @@ typedef struct bt_tfrecord_index {
     int64_t   n_records;
     int64_t   n_trailing_bytes; /* 1..11 ignored bytes, else 0 */
     uint32_t  content; /* crc32c of the records' lengths and checksums: names what is in them */
+    int64_t   n_bytes; /* where the records end */
 } bt_tfrecord_index;
 BT_MUST_USE bt_status bt_tfrecord_index_build(const char *path, bt_tfrecord_index *out,
                                               bt_error *err);
 void                  bt_tfrecord_index_deinit(bt_tfrecord_index *index);
+/* The same in memory that does not grow with the records: each is shown to visit in turn, from the
+ * byte of its header to that of the next one, with the masked checksum of its data. *out is without
+ * offsets and checksums. */
+typedef bt_status (*bt_tfrecord_visit)(void *context, int64_t begin, int64_t end, uint32_t checksum,
+                                       bt_error *err);
+BT_MUST_USE bt_status bt_tfrecord_index_visit(const char *path, bt_tfrecord_visit visit,
+                                              void *context, bt_tfrecord_index *out, bt_error *err);
 /* Record number i, the bytes [begin, end) of the file as an index says, both checksums verified.
  * buffer grows when needed and holds the bytes: the record is borrowed until buffer changes.
  * Threads may share the file, not buffer. */

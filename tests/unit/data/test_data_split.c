@@ -97,10 +97,74 @@ static void test_units(void **state) {
     assert_non_null(strstr(err.msg, "0 of 2 articles are held out"));
 }
 
+/* As docs/formats.md says: of each label those that splitmix64 of seed and row puts first. */
+static uint64_t draw_of(uint64_t seed, int64_t number) {
+    uint64_t x = (seed + 1) * UINT64_C(0x9e3779b97f4a7c15) + (uint64_t)number;
+    x = (x ^ (x >> 30)) * UINT64_C(0xbf58476d1ce4e5b9);
+    x = (x ^ (x >> 27)) * UINT64_C(0x94d049bb133111eb);
+    return x ^ (x >> 31);
+}
+
+enum { N_DRAWN = 5000, N_MANY_LABELS = 900 };
+
+/* Few and many rows a label, small labels and large ones. */
+static int64_t uneven_label(int64_t row) {
+    return row % 3 == 0 ? 2 : row % 3 == 1 ? row % N_MANY_LABELS : INT32_MAX - row % 7;
+}
+
+static bt_status read_uneven(data_rows *rows, int64_t row, int64_t *label, float *score,
+                             bt_error *err) {
+    (void)rows;
+    (void)score;
+    (void)err;
+    *label = uneven_label(row);
+    return BT_OK;
+}
+
+/* How many rows of its label are drawn before it, and how many there are. */
+static void rank_of(int64_t row, uint64_t seed, int64_t *rank, int64_t *n) {
+    const uint64_t own = draw_of(seed, row);
+    *rank = *n = 0;
+    for (int64_t i = 0; i < N_DRAWN; i++) {
+        if (uneven_label(i) == uneven_label(row)) {
+            *rank += draw_of(seed, i) < own ? 1 : 0;
+            (*n)++;
+        }
+    }
+}
+
+static void test_those_that_are_drawn_first(void **state) {
+    (void)state;
+    static const data_rows_ops ops = {.label = read_uneven};
+    static bool                is_used[N_DRAWN];
+    data_rows                  rows = {.ops = &ops, .n_rows = N_DRAWN};
+    for (int64_t fold = 0; fold < 4; fold++) {
+        bt_error       err = BT_ERROR_INIT;
+        bt_str         told = BT_STR_INIT;
+        bt_data_config config = {.held_out = BT_HELD_OUT_ONLY,
+                                 .held_out_share = 0.25,
+                                 .held_out_fold = fold,
+                                 .held_out_seed = 5 + (uint64_t)fold};
+        assert_int_equal(data_split_draw(&rows, &config, is_used, &told, &err), BT_OK);
+        bt_str_deinit(&told);
+        for (int64_t row = 0; row < N_DRAWN; row++) {
+            int64_t rank = 0;
+            int64_t n = 0;
+            rank_of(row, config.held_out_seed, &rank, &n);
+            const int64_t first =
+                fold > 0 && n > 1 && (n * fold + 2) / 4 == 0 ? 1 : (n * fold + 2) / 4;
+            const int64_t end =
+                n > 1 && (n * (fold + 1) + 2) / 4 == 0 ? 1 : (n * (fold + 1) + 2) / 4;
+            assert_int_equal(is_used[row], first <= rank && rank < end);
+        }
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_folds),
         cmocka_unit_test(test_units),
+        cmocka_unit_test(test_those_that_are_drawn_first),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
