@@ -51,6 +51,12 @@ typedef struct bt_fs_stamp {
 /* Waits some 20 ms where the file was written just now. Missing: as what cannot be told. */
 BT_MUST_USE bt_status bt_fs_stamp_take(const char *path, bt_fs_stamp *out, bt_error *err);
 
+/* Between the two, what a store said of a file is believed by this thread: for files that are read
+ * and not waited for, so that each is looked at once, or not at all where a pattern's list told of
+ * it. A file that is replaced meanwhile is an error when it is read. They may be nested. */
+void bt_fs_hold_states(void);
+void bt_fs_let_states(void);
+
 /* Missing is not an error here; no permission to look is BT_E_IO. */
 BT_MUST_USE bt_status bt_fs_stat(const char *path, bt_fs_info *out, bt_error *err);
 /* BT_E_IO with a full sentence unless path is a readable file. n_bytes may be NULL. */

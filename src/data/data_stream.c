@@ -524,7 +524,9 @@ bt_status bt_data_open(const bt_data_config *config, const bt_data_schema *schem
         rc = BT_FAIL(err, BT_E_RESOURCE, "cannot make a lock for a data stream");
         goto done;
     }
+    bt_fs_hold_states();
     rc = open_data(stream, &fitted, err);
+    bt_fs_let_states();
     if (rc != BT_OK) {
         rc = name_key(stream, rc, err);
         goto done;

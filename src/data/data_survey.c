@@ -360,7 +360,9 @@ static bt_status start(const bt_data_config *config, const char *const *fields, 
     want(&run.wish, fields, n_fields);
     bt_status rc = data_labels_init(&run.labels, &run.schema, err);
     if (rc == BT_OK) {
+        bt_fs_hold_states();
         rc = survey(&run, config, labels, n_labels, counts, err);
+        bt_fs_let_states();
     }
     table_fields_deinit(&run.fields);
     data_labels_deinit(&run.labels);

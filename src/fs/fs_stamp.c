@@ -70,7 +70,7 @@ bt_status bt_fs_stamp_take(const char *path, bt_fs_stamp *out, bt_error *err) {
         return bt_fs_is_remote(path) ? BT_OK : stamp_local(path, out, err);
     }
     BT_TRY(remote_check(path, err));
-    BT_TRY(remote_look(remote_store_of(path), path, &info, err));
+    BT_TRY(remote_glance(remote_store_of(path), path, &info, err));
     const bool is_told = info.version != BT_FS_ANY_VERSION || info.etag[0] != '\0';
     out->n_bytes = info.n_bytes;
     if (info.kind == BT_FS_FILE && is_told && !bt_str_starts_with(info.etag, "W/")) {

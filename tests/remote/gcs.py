@@ -165,7 +165,7 @@ class Faults(remote_case.RemoteCase):
         self.assertIn('replaced or removed while it was read', self.one_error(result))
 
     def test_a_size_that_cannot_be(self):
-        self.store.faults = [Fault('huge', when='GET .*data%2Ftrain.tf_record', times=1000)]
+        self.store.faults = [Fault('huge', when='GET .*data%2Ftrain', times=1000)]
         result = self.remote_train(expect=3, mode='train')
         self.assertIn('data/train.tf_record: the server says that it has %d bytes' % (1 << 62),
                       self.one_error(result))

@@ -54,6 +54,36 @@ class Ranges(remote_case.RemoteCase):
         self.start('local3', 'big.tsv', ',runtime.data_index=none')
         self.same_values(self.path('local3', 'ckpt-2'), self.path('third', 'ckpt-2'))
 
+    def shards(self, n, turn=0):
+        """The table's rows in n files."""
+        for i in range(n):
+            rows = ''.join('%s\t%d\n' % (' '.join(WORDS[(r * 7 + k * k + i + turn) % 15] for k in range(12)), (r + i) % 2) for r in range(40))
+            self.store.put('bucket', 's/%02d.tsv' % i, b'sentence\tlabel\n' + rows.encode())
+
+    def looks(self, since):
+        """How often the state of a shard was asked for."""
+        return sum(line.startswith('HEAD /bucket/s/') or (line.startswith('GET /storage/v1/b/bucket/o/s%2F') and 'alt=media' not in line)
+                   for line in self.store.log[since:])
+
+    def test_an_input_of_many_files(self):
+        """Their states are known from the list: the first start looks at none of them twice, the second at those that it
+        reads (the first 1000 rows, of which tokens are counted, and those of the steps). One that was written again is
+        seen by the list alone."""
+        for scheme, n_first, n_sample in (('s3', 60, 25), ('gs', 0, 0)):
+            with self.subTest(scheme):
+                self.env.update({} if scheme == 's3' else {'STORAGE_EMULATOR_HOST': self.server.url})
+                self.shards(60)
+                path = '%s://bucket/s/*.tsv' % scheme
+                env = {'run_how': {'env': dict(self.env, BERT_TRAIN_INDEX_BYTES='0')}}
+                for turn, known, most in (('first', False, n_first), ('second', True, n_sample), ('third', True, n_sample), ('fourth', False, n_first)):
+                    if turn == 'fourth':
+                        self.store.put('bucket', 's/59.tsv', self.store.get('s/59.tsv').replace(b'film', b'plot'))
+                    since = len(self.store.log)
+                    result = self.train(mode='train', model_dir=scheme + turn, override='task.train_data.input_path=%s,%s' % (path, KEYS), **env)
+                    # beyond the open: a file of which a row is read
+                    self.assertLessEqual(self.looks(since), most + 2 * 8, turn)
+                    self.assertEqual('rows are is known from' in result.stderr, known, turn)
+
     def test_all_rows_of_a_shuffled_file(self):
         """Blocks that were asked for one by one, then all others beside: every row is the local one."""
         more = ',trainer.train_steps=60,trainer.checkpoint_interval=60,task.train_data.global_batch_size=16'

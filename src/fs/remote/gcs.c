@@ -83,13 +83,11 @@ static bool get_int(const json_t *root, const char *key, int64_t *out) {
     return json_is_string(value) && bt_parse_i64(json_string_value(value), out);
 }
 
-bt_status gcs_parse_resource(const char *path, const char *text, size_t n, remote_info *info,
-                             bt_error *err) {
-    uint8_t digest[4];
-    int64_t n_bytes = -1;
-    int64_t version = -1;
-    json_t *root = NULL;
-    BT_TRY(load_json(path, text, n, &root, err));
+/* false: it has no size or generation. */
+static bool take_resource(const json_t *root, remote_info *info) {
+    uint8_t           digest[4];
+    int64_t           n_bytes = -1;
+    int64_t           version = -1;
     const char *const crc = json_string_value(json_object_get(root, "crc32c"));
     const bool        ok = get_int(root, "size", &n_bytes) && n_bytes >= 0 &&
                     get_int(root, "generation", &version) && version > 0;
@@ -102,6 +100,14 @@ bt_status gcs_parse_resource(const char *path, const char *text, size_t n, remot
         info->has_crc32c = true;
         info->crc32c = remote_crc32c_of_digest(digest);
     }
+    return ok;
+}
+
+bt_status gcs_parse_resource(const char *path, const char *text, size_t n, remote_info *info,
+                             bt_error *err) {
+    json_t *root = NULL;
+    BT_TRY(load_json(path, text, n, &root, err));
+    const bool ok = take_resource(root, info);
     json_decref(root);
     return ok ? BT_OK
               : BT_FAIL(err, BT_E_FORMAT, "%s: the store's answer has no size or generation", path);
@@ -117,8 +123,11 @@ static bool is_usable_name(const char *name) {
     return name[0] != '\0';
 }
 
-static bt_status add_path(const char *bucket, const char *name, bt_fs_names *out, bt_error *err) {
-    bt_str path = BT_STR_INIT;
+/* item: what is told of the object; NULL: it is a folder. */
+static bt_status add_path(const char *bucket, const char *name, const json_t *item,
+                          bt_fs_names *out, bt_error *err) {
+    remote_info info = {0};
+    bt_str      path = BT_STR_INIT;
     if (name == NULL || !is_usable_name(name)) {
         return BT_OK;
     }
@@ -128,6 +137,9 @@ static bt_status add_path(const char *bucket, const char *name, bt_fs_names *out
             path.data[path.len - 1] = '\0';
         }
         rc = fs_names_add(out, path.data, err);
+    }
+    if (rc == BT_OK && item != NULL && take_resource(item, &info)) {
+        remote_told_put(path.data, &info, true);
     }
     bt_str_deinit(&path);
     return rc;
@@ -148,11 +160,11 @@ bt_status gcs_parse_list(const char *bucket, const char *text, size_t n, bt_fs_n
     json_array_foreach(items, i, item) {
         const char *const name = json_string_value(json_object_get(item, "name"));
         if (name != NULL && !bt_str_ends_with(name, "/")) { /* a mark for an empty folder */
-            BT_CHECK(add_path(bucket, name, out, err));
+            BT_CHECK(add_path(bucket, name, item, out, err));
         }
     }
     json_array_foreach(prefixes, i, item) {
-        BT_CHECK(add_path(bucket, json_string_value(item), out, err));
+        BT_CHECK(add_path(bucket, json_string_value(item), NULL, out, err));
     }
     bt_str_clear(next);
     BT_CHECK(bt_str_append(next, token != NULL ? token : "", err));

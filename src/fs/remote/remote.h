@@ -57,6 +57,15 @@ BT_MUST_USE bt_status remote_check(const char *path, bt_error *err);
 /* store->stat; a file of a size that no store keeps is BT_E_FORMAT. */
 BT_MUST_USE bt_status remote_look(const remote_store *store, const char *path, remote_info *out,
                                   bt_error *err);
+/* The same, content with what a list told of the file while states are held: a checksum may be
+ * missing. */
+BT_MUST_USE bt_status remote_glance(const remote_store *store, const char *path, remote_info *out,
+                                    bt_error *err);
+
+/* What was told of files while states are held (remote_told.c); else nothing is kept. */
+void remote_told_put(const char *path, const remote_info *info, bool is_all);
+bool remote_told_get(const char *path, bool needs_all, remote_info *info);
+void remote_told_forget(const char *path); /* it was written */
 
 /* The crc32c of what is there, by reading all of it. */
 BT_MUST_USE bt_status remote_read_back(const remote_store *store, const char *path,

@@ -164,9 +164,12 @@ double remote_parse_time(const char *text) {
 }
 
 /* A server may say anything; sizes are added and multiplied. */
-bt_status remote_look(const remote_store *store, const char *path, remote_info *out,
+static bt_status look(const remote_store *store, const char *path, bool needs_all, remote_info *out,
                       bt_error *err) {
-    BT_TRY(store->stat(path, out, err));
+    if (!remote_told_get(path, needs_all, out)) {
+        BT_TRY(store->stat(path, out, err));
+        remote_told_put(path, out, true);
+    }
     if (out->kind == BT_FS_FILE && out->n_bytes > max_file_bytes) {
         return BT_FAIL(err, BT_E_FORMAT,
                        "%s: the server says that it has %" PRId64
@@ -175,6 +178,16 @@ bt_status remote_look(const remote_store *store, const char *path, remote_info *
                        path, out->n_bytes, max_file_bytes);
     }
     return BT_OK;
+}
+
+bt_status remote_look(const remote_store *store, const char *path, remote_info *out,
+                      bt_error *err) {
+    return look(store, path, true, out, err);
+}
+
+bt_status remote_glance(const remote_store *store, const char *path, remote_info *out,
+                        bt_error *err) {
+    return look(store, path, false, out, err);
 }
 
 bt_status remote_read_back(const remote_store *store, const char *path, const remote_info *info,
@@ -200,7 +213,7 @@ done:
 bt_status remote_stat(const char *path, bt_fs_info *out, bt_error *err) {
     remote_info info = {0};
     BT_TRY(remote_check(path, err));
-    BT_TRY(remote_look(remote_store_of(path), path, &info, err));
+    BT_TRY(remote_glance(remote_store_of(path), path, &info, err));
     *out = (bt_fs_info){.kind = info.kind,
                         .n_bytes = info.kind == BT_FS_FILE ? info.n_bytes : 0,
                         .modified_unix = info.modified_unix,
@@ -360,11 +373,13 @@ done:
 
 bt_status remote_remove(const char *path, bt_error *err) {
     BT_TRY(remote_check_writable(path, err));
+    remote_told_forget(path);
     return remote_store_of(path)->remove(path, err);
 }
 
 bt_status remote_replace_if(const char *path, const void *bytes, size_t n, int64_t if_version,
                             int64_t *version, bt_error *err) {
     BT_TRY(remote_check_writable(path, err));
+    remote_told_forget(path);
     return remote_store_of(path)->put(path, bytes, n, if_version, version, err);
 }

@@ -163,6 +163,7 @@ void remote_writer_close_append(remote_writer *writer) {
 }
 
 bt_status remote_writer_commit(remote_writer *writer, bt_error *err) {
+    remote_told_forget(writer->path);
     if (writer->append) {
         return upload_appended(writer, err);
     }

@@ -44,18 +44,6 @@ done:
     return rc;
 }
 
-/* FNV-1a: equal for equal tags; a store's tags of two states are not equal. */
-int64_t s3_version_of(const char *etag) {
-    uint64_t hash = UINT64_C(0xcbf29ce484222325);
-    if (etag[0] == '\0') {
-        return BT_FS_ANY_VERSION;
-    }
-    for (const char *p = etag; *p != '\0'; p++) {
-        hash = (hash ^ (uint8_t)*p) * UINT64_C(0x100000001b3);
-    }
-    return (int64_t)(hash >> 2) + 1; /* never 0, which is "none there" */
-}
-
 static void fill_checksum(const http_headers *headers, remote_info *out) {
     const char *const text = http_header(headers, "x-amz-checksum-crc32c");
     uint8_t           digest[4];

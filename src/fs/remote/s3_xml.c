@@ -4,6 +4,7 @@
  * else is not taken for the one that is meant. Names are only ever sent back to the store. */
 #include "s3_xml.h"
 #include "bt/base/alloc.h"
+#include "bt/base/number.h"
 
 #include <inttypes.h>
 #include <limits.h>
@@ -11,6 +12,8 @@
 #include <string.h>
 
 #include "fs_internal.h"
+#include "remote.h"
+#include "s3.h"
 
 #ifdef BT_HAVE_EXPAT
 
@@ -25,6 +28,8 @@ const char *s3_xml_library(void) {
 typedef struct walk {
     /* An element without elements ended: its path and text. */
     bt_status (*leaf)(void *context, const char *path, const bt_str *text, bt_error *err);
+    /* One with elements ended; NULL: nobody asks. */
+    bt_status (*end)(void *context, const char *path, bt_error *err);
     void      *context;
     XML_Parser parser;
     bt_str     path; /* "a/b" */
@@ -64,12 +69,15 @@ static void XMLCALL on_end(void *context, const XML_Char *name) {
     if (w->rc != BT_OK) {
         return;
     }
+    bt_status rc = BT_OK;
     if (w->is_leaf) {
-        const bt_status rc = w->leaf(w->context, bt_str_text(&w->path), &w->text, w->err);
-        if (rc != BT_OK) {
-            stop(w, rc);
-            return;
-        }
+        rc = w->leaf(w->context, bt_str_text(&w->path), &w->text, w->err);
+    } else if (w->end != NULL) {
+        rc = w->end(w->context, bt_str_text(&w->path), w->err);
+    }
+    if (rc != BT_OK) {
+        stop(w, rc);
+        return;
     }
     w->is_leaf = false;
     w->depth--;
@@ -172,22 +180,77 @@ bt_status s3_xml_read(const char *xml, size_t n_bytes, s3_xml_field *fields, siz
     return walk_xml(xml, n_bytes, &w, err);
 }
 
+/* FNV-1a: equal for equal tags; a store's tags of two states are not equal. */
+int64_t s3_version_of(const char *etag) {
+    uint64_t hash = UINT64_C(0xcbf29ce484222325);
+    if (etag[0] == '\0') {
+        return BT_FS_ANY_VERSION;
+    }
+    for (const char *p = etag; *p != '\0'; p++) {
+        hash = (hash ^ (uint8_t)*p) * UINT64_C(0x100000001b3);
+    }
+    return (int64_t)(hash >> 2) + 1; /* never 0, which is "none there" */
+}
+
+/* What a list tells of an object. */
+typedef struct list_object {
+    int64_t n_bytes; /* -1: it does not say */
+    double  modified_unix;
+    char    etag[REMOTE_ETAG_MAX];
+} list_object;
+
 typedef struct list_answer {
-    bt_fs_names entries; /* as they came; a '/' in front: a folder */
-    bt_str      token;
-    bool        is_list;
-    bool        is_truncated;
-    bool        is_encoded;
+    bt_fs_names  entries; /* as they came; a '/' in front: a folder */
+    list_object *objects; /* owned; of each entry */
+    size_t       cap_objects;
+    list_object  current; /* of the one that is read */
+    size_t       n_before;
+    bt_str       token;
+    bool         is_list;
+    bool         is_truncated;
+    bool         is_encoded;
 } list_answer;
+
+static const list_object nothing_told = {.n_bytes = -1};
 
 static bt_status add_entry(list_answer *a, char kind, const bt_str *text, bt_error *err) {
     bt_str    entry = BT_STR_INIT;
     bt_status rc = bt_str_appendf(&entry, err, "%c%s", kind, bt_str_text(text));
     if (rc == BT_OK) {
+        rc = bt_grow(&a->objects, &a->cap_objects, a->entries.n + 1, sizeof *a->objects,
+                     SIZE_MAX / 1024, err);
+    }
+    if (rc == BT_OK) {
+        a->objects[a->entries.n] = nothing_told;
         rc = fs_names_add(&a->entries, entry.data, err);
     }
     bt_str_deinit(&entry);
     return rc;
+}
+
+static void keep_told(list_object *object, const char *what, const bt_str *text) {
+    int64_t n = -1;
+    if (strcmp(what, "Size") == 0 && bt_parse_i64(bt_str_text(text), &n) && n >= 0) {
+        object->n_bytes = n;
+    } else if (strcmp(what, "ETag") == 0 && text->len < sizeof object->etag) {
+        memcpy(object->etag, bt_str_text(text), text->len + 1);
+    } else if (strcmp(what, "LastModified") == 0) {
+        object->modified_unix = remote_parse_time(bt_str_text(text));
+    }
+}
+
+/* An object ended, whose elements may stand in any order. */
+static bt_status end_object(void *context, const char *path, bt_error *err) {
+    list_answer *const a = context;
+    (void)err;
+    if (strcmp(path, "ListBucketResult/Contents") == 0) {
+        if (a->entries.n == a->n_before + 1) {
+            a->objects[a->n_before] = a->current;
+        }
+        a->n_before = a->entries.n;
+        a->current = nothing_told;
+    }
+    return BT_OK;
 }
 
 static bt_status keep_entry(void *context, const char *path, const bt_str *text, bt_error *err) {
@@ -202,8 +265,14 @@ static bt_status keep_entry(void *context, const char *path, const bt_str *text,
     if (strcmp(path, "Contents/Key") == 0) {
         return add_entry(a, '.', text, err);
     }
+    if (bt_str_starts_with(path, "Contents/")) {
+        keep_told(&a->current, path + strlen("Contents/"), text);
+        return BT_OK;
+    }
     if (strcmp(path, "CommonPrefixes/Prefix") == 0) {
-        return add_entry(a, '/', text, err);
+        BT_TRY(add_entry(a, '/', text, err));
+        a->n_before = a->entries.n;
+        return BT_OK;
     }
     if (strcmp(path, "NextContinuationToken") == 0) {
         bt_str_clear(&a->token);
@@ -240,8 +309,19 @@ static bool decode_name(char *text) {
     return true;
 }
 
-static bt_status add_path(const char *bucket, char *entry, bool is_encoded, bt_fs_names *out,
-                          bt_error *err) {
+/* All but a checksum of the whole, which only a look at the object itself tells. */
+static void tell(const char *path, const list_object *object) {
+    remote_info info = {
+        .kind = BT_FS_FILE, .n_bytes = object->n_bytes, .modified_unix = object->modified_unix};
+    if (object->n_bytes >= 0 && object->etag[0] != '\0') {
+        memcpy(info.etag, object->etag, sizeof info.etag);
+        info.version = s3_version_of(info.etag);
+        remote_told_put(path, &info, false);
+    }
+}
+
+static bt_status add_path(const char *bucket, char *entry, const list_object *object,
+                          bool is_encoded, bt_fs_names *out, bt_error *err) {
     bt_str      path = BT_STR_INIT;
     bt_status   rc = BT_OK;
     const bool  is_folder = entry[0] == '/';
@@ -260,6 +340,9 @@ static bt_status add_path(const char *bucket, char *entry, bool is_encoded, bt_f
     if (rc == BT_OK) {
         rc = fs_names_add(out, path.data, err);
     }
+    if (rc == BT_OK && !is_folder) {
+        tell(path.data, object);
+    }
     bt_str_deinit(&path);
     return rc;
 }
@@ -273,7 +356,7 @@ static bt_status take_list(const char *bucket, const list_answer *a, bt_fs_names
         return BT_FAIL(err, BT_E_FORMAT, "it says that more follows, but not how to ask for it");
     }
     for (size_t i = 0; i < a->entries.n; i++) {
-        BT_TRY(add_path(bucket, a->entries.items[i], a->is_encoded, out, err));
+        BT_TRY(add_path(bucket, a->entries.items[i], &a->objects[i], a->is_encoded, out, err));
     }
     bt_str_clear(token);
     return a->is_truncated ? bt_str_append(token, bt_str_text(&a->token), err) : BT_OK;
@@ -281,14 +364,18 @@ static bt_status take_list(const char *bucket, const list_answer *a, bt_fs_names
 
 bt_status s3_parse_list(const char *bucket, const char *xml, size_t n_bytes, bt_fs_names *out,
                         bt_str *token, bt_error *err) {
-    list_answer a = {.entries = BT_FS_NAMES_INIT, .token = BT_STR_INIT};
-    walk        w = {
-               .leaf = keep_entry, .context = &a, .path = BT_STR_INIT, .text = BT_STR_INIT_MAX(MAX_TEXT)};
-    bt_status rc = walk_xml(xml, n_bytes, &w, err);
+    list_answer a = {.entries = BT_FS_NAMES_INIT, .current = nothing_told, .token = BT_STR_INIT};
+    walk        w = {.leaf = keep_entry,
+                     .end = end_object,
+                     .context = &a,
+                     .path = BT_STR_INIT,
+                     .text = BT_STR_INIT_MAX(MAX_TEXT)};
+    bt_status   rc = walk_xml(xml, n_bytes, &w, err);
     if (rc == BT_OK) {
         rc = take_list(bucket, &a, out, token, err);
     }
     bt_fs_names_deinit(&a.entries);
+    bt_free(a.objects);
     bt_str_deinit(&a.token);
     return rc == BT_OK || rc == BT_E_NOMEM
                ? rc

@@ -305,8 +305,12 @@ class S3Part:
         def shown(text):
             return urllib.parse.quote_plus(text, safe='/') if is_encoded else escape(text)
 
+        def told(name):
+            found = self.store.buckets[bucket].get(name)
+            return '' if found is None else '<LastModified>%s</LastModified><ETag>%s</ETag><Size>%d</Size>' % (
+                time.strftime('%Y-%m-%dT%H:%M:%S.000Z', time.gmtime(found.updated)), escape(found.etag).replace('"', '&quot;'), len(found.data))
         items = ''.join('<CommonPrefixes><Prefix>%s</Prefix></CommonPrefixes>' % shown(n)
-                        if is_prefix else '<Contents><Key>%s</Key></Contents>' % shown(n)
+                        if is_prefix else '<Contents><Key>%s</Key>%s</Contents>' % (shown(n), told(n))
                         for n, is_prefix in entries)
         tail = '<IsTruncated>false</IsTruncated>'
         if more:

@@ -8,6 +8,7 @@
 
 #include "aws.h"
 #include "bt/base/alloc.h"
+#include "remote.h"
 #include "s3_xml.h"
 #include "secrets.h"
 #include "test_support.h"
@@ -231,6 +232,57 @@ static bt_status parse(const char *xml, bt_fs_names *names, bt_str *token, bt_er
     return s3_parse_list("bucket", xml, strlen(xml), names, token, err);
 }
 
+/* What a list tells of a file is believed while states are held, in whatever order it tells it, and
+ * not of its neighbour. */
+static void test_told_by_lists(void **state) {
+    static const char told[] =
+        "<ListBucketResult>"
+        "<Contents><Key>a</Key><Size>11</Size><ETag>&quot;aa&quot;</ETag></Contents>"
+        "<Contents><ETag>&quot;bb&quot;</ETag><Size>22</Size><Key>b</Key></Contents>"
+        "<CommonPrefixes><Prefix>f/</Prefix></CommonPrefixes>"
+        "<Contents><Key>c</Key><ETag>&quot;cc&quot;</ETag></Contents>"
+        "<Contents><Key>d</Key><Size>44</Size></Contents>"
+        "<Contents><Key>e</Key><Size>-5</Size><ETag>&quot;ee&quot;</ETag></Contents>"
+        "<Contents><Size>66</Size><ETag>&quot;gg&quot;</ETag><Key>g</Key></Contents>"
+        "</ListBucketResult>";
+    static const char *const missing[] = {"c", "d", "e", "f"};
+    bt_fs_names              names = BT_FS_NAMES_INIT;
+    bt_str                   token = BT_STR_INIT;
+    remote_info              info = {0};
+    (void)state;
+    if (s3_xml_library() == NULL) {
+        test_skip("built without expat");
+    }
+    assert_ok(parse(told, &names, &token, err));
+    assert_int_equal(names.n, 7);
+    bt_fs_names_deinit(&names);
+    assert_false(remote_told_get("s3://bucket/a", false, &info)); /* nobody asked to hold them */
+    bt_fs_hold_states();
+    bt_fs_hold_states();
+    assert_ok(parse(told, &names, &token, err));
+    bt_fs_let_states();
+    assert_true(remote_told_get("s3://bucket/a", false, &info));
+    assert_int_equal(info.n_bytes, 11);
+    assert_string_equal(info.etag, "\"aa\"");
+    assert_false(remote_told_get("s3://bucket/a", true, &info)); /* its checksum is not known */
+    assert_true(remote_told_get("s3://bucket/b", false, &info));
+    assert_int_equal(info.n_bytes, 22);
+    assert_string_equal(info.etag, "\"bb\"");
+    assert_true(remote_told_get("s3://bucket/g", false, &info));
+    assert_int_equal(info.n_bytes, 66);
+    for (size_t i = 0; i < BT_ARRAY_LEN(missing); i++) {
+        char path[32];
+        (void)snprintf(path, sizeof path, "s3://bucket/%s", missing[i]);
+        assert_false(remote_told_get(path, false, &info));
+    }
+    remote_told_forget("s3://bucket/b");
+    assert_false(remote_told_get("s3://bucket/b", false, &info));
+    bt_fs_let_states();
+    assert_false(remote_told_get("s3://bucket/a", false, &info));
+    bt_fs_names_deinit(&names);
+    bt_str_deinit(&token);
+}
+
 static void test_lists(void **state) {
     bt_fs_names names = BT_FS_NAMES_INIT;
     bt_str      token = BT_STR_INIT;
@@ -362,6 +414,7 @@ int main(void) {
         cmocka_unit_test(test_container_urls),
 #endif
         cmocka_unit_test(test_lists),
+        cmocka_unit_test(test_told_by_lists),
         cmocka_unit_test(test_what_is_no_list),
         cmocka_unit_test(test_long_texts),
         cmocka_unit_test(test_memory_ends),
