@@ -136,6 +136,15 @@ typedef struct bt_nn_product {
 } bt_nn_product;
 void bt_nn_product_run(bt_nn *nn, const bt_nn_product *product);
 
+/* Products that share a factor or a result, as one job: what they share is packed once and stays in
+ * the caches, and the threads wait for each other once. The same bits as one after another. */
+enum { BT_NN_MOST_PRODUCTS = 3 };
+/* p[n] that have op(A), M, K in common; their results are arrays of their own. */
+void bt_nn_products_beside(bt_nn *nn, const bt_nn_product *p, int32_t n);
+/* C = A_0 B_0 + A_1 B_1 + ... (+ C where p[0] says so), added up in this order. p[n] that have C,
+ * M, N, K, alpha, the epilogue and the form of A in common. */
+void bt_nn_products_summed(bt_nn *nn, const bt_nn_product *p, int32_t n);
+
 size_t bt_nn_packed_bytes(const bt_kern_product *kern, int64_t K, int64_t N);
 /* Packs [first, end) of the panels of kern->cols columns, of b as a product reads it. Different
  * panels may be packed by different threads at a time. */
@@ -175,9 +184,6 @@ typedef struct bt_nn_dense16 {
 /* Floats of partial sums, all threads together. */
 int64_t bt_nn_dense16_partials_size(const bt_kern_product *kern, int64_t max_rows,
                                     int64_t max_cols);
-/* out or out16 [R,N] = in kernel + bias */
-void bt_nn_dense16_forward(bt_nn *nn, float *out, uint16_t *out16, const uint16_t *in,
-                           const bt_nn_dense16 *d);
 /* pre_act = in kernel + bias, rounded; out = act(pre_act). pre_act NULL: nobody keeps it. */
 void bt_nn_dense16_act_forward(bt_nn *nn, uint16_t *out, uint16_t *pre_act, const uint16_t *in,
                                bt_activation act, const bt_nn_dense16 *d);
@@ -191,6 +197,33 @@ void bt_nn_dense16_backward_kernel(bt_nn *nn, float *d_kernel, const uint16_t *d
 void bt_nn_dense16_act_backward(bt_nn *nn, uint16_t *d_pre_act, float *d_bias, uint16_t *act_again,
                                 const uint16_t *pre_act, bt_activation act, const uint16_t *d_out,
                                 const bt_nn_dense16 *above);
+
+/* Dense layers [K,N] that read the same rows: query, key and value. What they read and the
+ * gradients of what they put out are float32, or all bfloat16 (out16, d_out16). */
+typedef struct bt_nn_beside {
+    const float *kernel; /* [K,N] */
+    /* of the forward */
+    const float *bias; /* [N]; or NULL */
+    float       *out;  /* [R,N] */
+    uint16_t    *out16;
+    /* of the backward, as of bt_nn_dense_backward */
+    const float    *d_out; /* [R,N] */
+    const uint16_t *d_out16;
+    float          *d_kernel, *d_bias; /* the latter not from bfloat16 */
+    bool            add_to_d_kernel;
+} bt_nn_beside;
+/* What n <= BT_NN_MOST_PRODUCTS of them read. */
+typedef struct bt_nn_beside_in {
+    const float    *in; /* [R,K] */
+    const uint16_t *in16;
+    int64_t         R, K, N;
+} bt_nn_beside_in;
+/* out = in kernel (+ bias; or NULL), with the bits of each by itself. */
+void bt_nn_beside_forward(bt_nn *nn, const bt_nn_beside *d, int32_t n, const bt_nn_beside_in *x);
+/* The bits of each one's backward, one after another, which all add to d_in [R,K] but for the first
+ * where add_to_d_in is false. */
+void bt_nn_beside_backward(bt_nn *nn, const bt_nn_beside *d, int32_t n, const bt_nn_beside_in *x,
+                           float *d_in, bool add_to_d_in);
 
 /* in_out += bias; out = act(in_out) */
 void bt_nn_bias_act_forward(bt_nn *nn, float *in_out, float *out,

@@ -43,17 +43,6 @@ static bt_nn_product input_product(const bt_nn_dense16 *d, const uint16_t *d_out
                            .alpha = 1};
 }
 
-void bt_nn_dense16_forward(bt_nn *nn, float *out, uint16_t *out16, const uint16_t *in,
-                           const bt_nn_dense16 *d) {
-    nn_bias       bias = {.kern = nn->kern, .bias = d->bias};
-    bt_nn_product p = forward_product(d, in);
-    p.c = out;
-    p.c16 = out16;
-    p.epilogue = d->bias != NULL ? nn_add_bias : NULL;
-    p.context = &bias;
-    bt_nn_product_run(nn, &p);
-}
-
 /* The activation is that of the rounded number, which the backward has, too. */
 static void bias_act(void *context, int32_t thread, float *c, int64_t ld_c, int64_t row,
                      int64_t n_rows, int64_t col, int64_t n_cols) {

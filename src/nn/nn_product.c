@@ -6,6 +6,9 @@
  * core that uses the panels. Where the instruction set has no
  * matrix-product kernels, or the engine was told so, BLAS does the whole product.
  *
+ * Several products that have A in common are one job, of whose results a task has some columns; so
+ * are several that are added up, whose summed dimensions follow one another.
+ *
  * Every element of C is summed in the order of the blocks: the bits do not depend on the pieces,
  * hence not on the number of threads. */
 #include <unistd.h>
@@ -27,12 +30,17 @@ enum {
 typedef struct product_job {
     bt_nn                 *nn;
     const bt_kern_product *kern;
-    const bt_nn_product   *p;
+    const bt_nn_product   *p; /* [n] */
+    int32_t                n;
+    bool                   is_sum;     /* of all p, which have one C */
     int64_t                depth;      /* of a block of the summed dimension */
+    int64_t                n_blocks;   /* of a product's summed dimension */
+    int64_t                n_steps;    /* blocks that are added up in C */
+    int64_t                cols_there; /* of all C, each filled up to whole tiles */
     int64_t                rows, cols; /* of a piece */
     int64_t                n_row_pieces, n_col_pieces;
     bool                   in_place; /* A is read where it lies, but for the last rows */
-    const bt_nn_packed    *packed;   /* B, already; or NULL */
+    const bt_nn_packed    *packed[BT_NN_MOST_PRODUCTS]; /* B, already; or NULL */
 } product_job;
 
 static int64_t ceil_div(int64_t a, int64_t b) {
@@ -41,6 +49,10 @@ static int64_t ceil_div(int64_t a, int64_t b) {
 
 static int64_t min_i64(int64_t a, int64_t b) {
     return a < b ? a : b;
+}
+
+static int64_t whole_tiles(const bt_kern_product *kern, int64_t n_cols) {
+    return ceil_div(n_cols, kern->cols) * kern->cols;
 }
 
 /* Columns of B whose panels fill half of the second cache; what sysconf does not tell is small. */
@@ -68,12 +80,47 @@ size_t bt_nn_product_scratch_bytes(const bt_kern_product *kern) {
 
 /* Where a piece and a block of the summed dimension lie. */
 typedef struct piece {
-    int64_t row, end_row;
-    int64_t col, end_col;
-    int64_t d, depth;
-    bool    is_last; /* block */
-    int32_t thread;
+    const bt_nn_product *p; /* of the job */
+    const bt_nn_packed  *packed;
+    int64_t              row, end_row;
+    int64_t              col, end_col; /* of p */
+    int64_t              step;         /* of the job's */
+    int64_t              d, depth;     /* of p */
+    int32_t              thread;
 } piece;
+
+/* The columns of a job's results that a task has, the results side by side. */
+typedef struct columns {
+    int64_t first, end;
+} columns;
+
+/* Those of product i; none where first is not below end. */
+static columns columns_of(const product_job *job, const columns *all, int32_t i) {
+    int64_t before = 0;
+    for (int32_t j = 0; j < i; j++) {
+        before += whole_tiles(job->kern, job->p[j].N);
+    }
+    return (columns){all->first > before ? all->first - before : 0,
+                     min_i64(all->end - before, job->p[i].N)};
+}
+
+static int32_t n_results(const product_job *job) {
+    return job->is_sum ? 1 : job->n;
+}
+
+static void set_product(const product_job *job, piece *at, int32_t i) {
+    at->p = &job->p[i];
+    at->packed = job->packed[i];
+}
+
+static void set_step(const product_job *job, piece *at, int64_t step) {
+    if (job->is_sum) {
+        set_product(job, at, (int32_t)(step / job->n_blocks));
+    }
+    at->step = step;
+    at->d = step % job->n_blocks * job->depth;
+    at->depth = min_i64(job->depth, at->p->K - at->d);
+}
 
 /* A thread's scratch. */
 typedef struct panels {
@@ -96,7 +143,7 @@ static bool is_in_place(const product_job *job, const piece *at, int64_t i) {
 }
 
 static void pack_a(const product_job *job, const piece *at, unsigned char *out) {
-    const bt_nn_product *const   p = job->p;
+    const bt_nn_product *const   p = at->p;
     const bt_kern_product *const kern = job->kern;
     const bool                   lies = p->trans_a == BT_KERN_T;
     const int64_t                wide_step = lies ? 1 : p->ld_a;
@@ -118,15 +165,15 @@ static void pack_a(const product_job *job, const piece *at, unsigned char *out) 
 
 /* Returns the panels: out, or where they are kept. */
 static const unsigned char *pack_b(const product_job *job, const piece *at, unsigned char *out) {
-    const bt_nn_product *const   p = job->p;
+    const bt_nn_product *const   p = at->p;
     const bt_kern_product *const kern = job->kern;
     const bool                   lies = p->trans_b == BT_KERN_T;
     const int64_t                wide_step = lies ? p->ld_b : 1;
     const int64_t                deep_step = lies ? 1 : p->ld_b;
     const int64_t                n_cols = at->end_col - at->col;
     const int64_t                from = at->col * wide_step + at->d * deep_step;
-    if (job->packed != NULL) {
-        return nn_packed_at(job->packed, at->d, at->depth, at->col);
+    if (at->packed != NULL) {
+        return nn_packed_at(at->packed, at->d, at->depth, at->col);
     }
     if (p->b16 != NULL) {
         kern->pack_b16(out, p->b16 + from, wide_step, deep_step, n_cols, p->N - at->col, at->depth);
@@ -139,9 +186,9 @@ static const unsigned char *pack_b(const product_job *job, const piece *at, unsi
 /* A tile of rows with a block of columns, to c. */
 static void multiply_row(const product_job *job, const piece *at, int64_t i, float *c, int64_t ld_c,
                          const void *a_panel, const unsigned char *b_panels) {
-    const bt_nn_product *const   p = job->p;
+    const bt_nn_product *const   p = at->p;
     const bt_kern_product *const kern = job->kern;
-    const bool                   accumulate = p->accumulate || at->d > 0;
+    const bool                   accumulate = p->accumulate || at->step > 0;
     const int64_t                from = i * p->ld_a + at->d; /* where A is read in place */
     for (int64_t j = at->col; j < at->end_col; j += kern->cols) {
         float *const               out = c + j - at->col;
@@ -161,7 +208,7 @@ static void multiply_row(const product_job *job, const piece *at, int64_t i, flo
 
 /* What is still to be done to the rows of tile i, which are at c. */
 static void finish_row(const product_job *job, const piece *at, int64_t i, float *c, int64_t ld_c) {
-    const bt_nn_product *const p = job->p;
+    const bt_nn_product *const p = at->p;
     const int64_t              n_rows = min_i64(job->kern->rows, at->end_row - i);
     const int64_t              n_cols = at->end_col - at->col;
     if (p->epilogue != NULL) {
@@ -172,27 +219,36 @@ static void finish_row(const product_job *job, const piece *at, int64_t i, float
     }
 }
 
-/* Sums in C, which is added to block by block of the summed dimension. */
-static void run_to_c(const product_job *job, piece *at, const panels *to, int64_t end_col) {
-    const bt_nn_product *const   p = job->p;
+/* A step's tiles of the columns [at->col, end_col), with the panels of A in a. */
+static void multiply_step(const product_job *job, piece *at, const panels *to, int64_t end_col) {
     const bt_kern_product *const kern = job->kern;
     const int64_t                block = block_cols(kern);
-    const int64_t                first_col = at->col;
-    for (at->d = 0; at->d < p->K; at->d += job->depth) {
-        at->depth = min_i64(job->depth, p->K - at->d);
-        at->is_last = at->d + at->depth == p->K;
-        pack_a(job, at, to->a);
-        for (at->col = first_col; at->col < end_col; at->col += block) {
-            at->end_col = min_i64(at->col + block, end_col);
-            const unsigned char *const b = pack_b(job, at, to->b);
-            for (int64_t i = at->row; i < at->end_row; i += kern->rows) {
-                float *const c = p->c + i * p->ld_c + at->col;
-                multiply_row(job, at, i, c, p->ld_c,
-                             to->a + nn_panels_bytes(kern, i - at->row, at->depth), b);
-                if (at->is_last) {
-                    finish_row(job, at, i, c, p->ld_c);
-                }
+    for (; at->col < end_col; at->col += block) {
+        at->end_col = min_i64(at->col + block, end_col);
+        const unsigned char *const b = pack_b(job, at, to->b);
+        for (int64_t i = at->row; i < at->end_row; i += kern->rows) {
+            float *const c = at->p->c + i * at->p->ld_c + at->col;
+            multiply_row(job, at, i, c, at->p->ld_c,
+                         to->a + nn_panels_bytes(kern, i - at->row, at->depth), b);
+            if (at->step == job->n_steps - 1) {
+                finish_row(job, at, i, c, at->p->ld_c);
             }
+        }
+    }
+}
+
+/* Sums in C, which is added to block by block of the summed dimension. */
+static void run_to_c(const product_job *job, piece *at, const panels *to, const columns *all) {
+    for (int64_t step = 0; step < job->n_steps; step++) {
+        set_step(job, at, step);
+        pack_a(job, at, to->a);
+        for (int32_t i = 0; i < n_results(job); i++) {
+            const columns own = columns_of(job, all, i);
+            if (!job->is_sum) {
+                set_product(job, at, i);
+            }
+            at->col = own.first;
+            multiply_step(job, at, to, own.end);
         }
     }
 }
@@ -209,7 +265,7 @@ typedef struct deep_block {
 
 static deep_block deep_block_of(const product_job *job) {
     const bt_kern_product *const kern = job->kern;
-    deep_block                   b = {.n_blocks = ceil_div(job->p->K, job->depth)};
+    deep_block                   b = {.n_blocks = job->n_steps};
     const int64_t                n_row_panels = MAX_PIECE_ROWS / kern->rows / b.n_blocks;
     const int64_t                n_col_panels = block_cols(kern) / kern->cols / b.n_blocks;
     b.is_too_deep = n_row_panels == 0 || n_col_panels == 0;
@@ -221,11 +277,6 @@ static deep_block deep_block_of(const product_job *job) {
     return b;
 }
 
-static void set_depth(const product_job *job, piece *at, int64_t block) {
-    at->d = block * job->depth;
-    at->depth = min_i64(job->depth, job->p->K - at->d);
-}
-
 /* All tiles of the rows and columns that are packed. */
 static void multiply_deep(const product_job *job, piece *at, const panels *to,
                           const deep_block *deep) {
@@ -233,11 +284,11 @@ static void multiply_deep(const product_job *job, piece *at, const panels *to,
     for (int64_t i = at->row; i < at->end_row; i += kern->rows) {
         for (int64_t n = 0; n < deep->n_blocks; n++) {
             const unsigned char *b = to->b + (size_t)n * deep->b_bytes;
-            set_depth(job, at, n);
+            set_step(job, at, n);
             if (deep->is_too_deep) {
                 pack_a(job, at, to->a);
             }
-            if (deep->is_too_deep || job->packed != NULL) {
+            if (deep->is_too_deep || at->packed != NULL) {
                 b = pack_b(job, at, to->b);
             }
             multiply_row(job, at, i, to->sums, deep->ld_sums,
@@ -249,43 +300,53 @@ static void multiply_deep(const product_job *job, piece *at, const panels *to,
     }
 }
 
+/* The columns [at->col, end_col) of one result, with all panels of A there. */
+static void run_deep_columns(const product_job *job, piece *at, const panels *to, int64_t end_col,
+                             const deep_block *deep) {
+    for (; at->col < end_col; at->col += deep->cols) {
+        at->end_col = min_i64(at->col + deep->cols, end_col);
+        for (int64_t n = 0; n < deep->n_blocks && !deep->is_too_deep; n++) {
+            set_step(job, at, n);
+            (void)pack_b(job, at, to->b + (size_t)n * deep->b_bytes);
+        }
+        multiply_deep(job, at, to, deep);
+    }
+}
+
 /* A tile's rows meet all blocks of the summed dimension before they leave the cache, rounded. */
-static void run_to_c16(const product_job *job, piece *at, const panels *to, int64_t end_col) {
+static void run_to_c16(const product_job *job, piece *at, const panels *to, const columns *all) {
     const deep_block deep = deep_block_of(job);
     const int64_t    end_row = at->end_row;
-    const int64_t    first_col = at->col;
     for (; at->row < end_row; at->row += deep.rows) {
         at->end_row = min_i64(at->row + deep.rows, end_row);
         for (int64_t n = 0; n < deep.n_blocks && !deep.is_too_deep; n++) {
-            set_depth(job, at, n);
+            set_step(job, at, n);
             pack_a(job, at, to->a + (size_t)n * deep.a_bytes);
         }
-        for (at->col = first_col; at->col < end_col; at->col += deep.cols) {
-            at->end_col = min_i64(at->col + deep.cols, end_col);
-            for (int64_t n = 0; n < deep.n_blocks && !deep.is_too_deep; n++) {
-                set_depth(job, at, n);
-                (void)pack_b(job, at, to->b + (size_t)n * deep.b_bytes);
-            }
-            multiply_deep(job, at, to, &deep);
+        for (int32_t i = 0; i < n_results(job); i++) {
+            const columns own = columns_of(job, all, i);
+            set_product(job, at, i);
+            at->col = own.first;
+            run_deep_columns(job, at, to, own.end, &deep);
         }
     }
 }
 
 static void piece_task(void *context, int64_t task, int32_t thread) {
-    const product_job *const   job = context;
-    const bt_nn_product *const p = job->p;
-    const panels               to = panels_of(job, thread);
-    const int64_t              row = task % job->n_row_pieces * job->rows;
-    const int64_t              col = task / job->n_row_pieces * job->cols;
-    piece                      at = {
-                             .row = row, .end_row = min_i64(row + job->rows, p->M), .col = col, .thread = thread};
+    const product_job *const job = context;
+    const panels             to = panels_of(job, thread);
+    const int64_t            row = task % job->n_row_pieces * job->rows;
+    const int64_t            col = task / job->n_row_pieces * job->cols;
+    const columns            all = {col, min_i64(col + job->cols, job->cols_there)};
+    piece at = {.row = row, .end_row = min_i64(row + job->rows, job->p->M), .thread = thread};
+    set_product(job, &at, 0);
     if (job->kern->start != NULL) {
         job->kern->start();
     }
-    if (p->c16 != NULL) {
-        run_to_c16(job, &at, &to, min_i64(col + job->cols, p->N));
+    if (job->p->c16 != NULL) {
+        run_to_c16(job, &at, &to, &all);
     } else {
-        run_to_c(job, &at, &to, min_i64(col + job->cols, p->N));
+        run_to_c(job, &at, &to, &all);
     }
     if (job->kern->stop != NULL) {
         job->kern->stop();
@@ -300,11 +361,11 @@ static int64_t cost_of(int64_t rows, int64_t cols, int64_t n_pieces, int32_t n_t
 static void try_cut(product_job *job, int64_t n_row_pieces, int64_t n_col_pieces, int64_t *best) {
     const bt_kern_product *const kern = job->kern;
     const int64_t                a_panels = ceil_div(job->p->M, kern->rows);
-    const int64_t                b_panels = ceil_div(job->p->N, kern->cols);
+    const int64_t                b_panels = job->cols_there / kern->cols;
     const int64_t                rows = ceil_div(a_panels, n_row_pieces) * kern->rows;
     const int64_t                cols = ceil_div(b_panels, n_col_pieces) * kern->cols;
     const int64_t                n_rows = ceil_div(job->p->M, rows);
-    const int64_t                n_cols = ceil_div(job->p->N, cols);
+    const int64_t                n_cols = ceil_div(job->cols_there, cols);
     const int64_t cost = cost_of(rows, cols, n_rows * n_cols, bt_pool_n_threads(job->nn->pool));
     if (cost < *best) {
         *best = cost;
@@ -320,7 +381,7 @@ static void try_cut(product_job *job, int64_t n_row_pieces, int64_t n_col_pieces
 static void cut_pieces(product_job *job) {
     const int64_t n_threads = bt_pool_n_threads(job->nn->pool);
     const int64_t min_rows = ceil_div(job->p->M, MAX_PIECE_ROWS);
-    const int64_t most_cols = min_i64(2 * n_threads, ceil_div(job->p->N, job->kern->cols));
+    const int64_t most_cols = min_i64(2 * n_threads, job->cols_there / job->kern->cols);
     const int64_t a_panels = ceil_div(job->p->M, job->kern->rows);
     const int64_t most_rows = min_i64(min_rows + 2 * n_threads, a_panels);
     int64_t       best = INT64_MAX;
@@ -345,14 +406,25 @@ static bool can_stay_in_place(const bt_nn_product *p, const bt_kern_product *ker
     return has_kernel && p->trans_a != BT_KERN_T && p->ld_a * element_bytes % CACHE_WAY_BYTES != 0;
 }
 
-static void run_pieces(bt_nn *nn, const bt_nn_product *p) {
+static void run_pieces(bt_nn *nn, const bt_nn_product *p, int32_t n, bool is_sum) {
     const bt_kern_product *const kern = nn->product;
-    product_job job = {.nn = nn, .kern = kern, .p = p, .depth = nn_block_depth(kern, p->K)};
+    product_job                  job = {.nn = nn,
+                                        .kern = kern,
+                                        .p = p,
+                                        .n = n,
+                                        .is_sum = is_sum,
+                                        .depth = nn_block_depth(kern, p->K),
+                                        .in_place = can_stay_in_place(p, kern)};
     BT_ASSERT(nn->panel_bytes >= bt_nn_product_scratch_bytes(kern));
-    BT_ASSERT((p->a16 == NULL && p->b16 == NULL) || kern->pack_a16 != NULL);
-    BT_ASSERT(p->c16 == NULL || !p->accumulate);
-    job.packed = p->b_packed != NULL ? p->b_packed : nn_find_packed(nn, p);
-    job.in_place = can_stay_in_place(p, nn->product);
+    for (int32_t i = 0; i < n; i++) {
+        BT_ASSERT((p[i].a16 == NULL && p[i].b16 == NULL) || kern->pack_a16 != NULL);
+        BT_ASSERT(p[i].c16 == NULL || !p[i].accumulate);
+        BT_ASSERT((p[i].c16 == NULL) == (p->c16 == NULL));
+        job.packed[i] = p[i].b_packed != NULL ? p[i].b_packed : nn_find_packed(nn, &p[i]);
+        job.cols_there += is_sum && i > 0 ? 0 : whole_tiles(kern, p[i].N);
+    }
+    job.n_blocks = ceil_div(p->K, job.depth);
+    job.n_steps = job.n_blocks * (is_sum ? n : 1);
     cut_pieces(&job);
     bt_pool_run_cut(nn->pool, job.n_row_pieces * job.n_col_pieces, piece_task, &job);
 }
@@ -379,18 +451,48 @@ static void run_blas(bt_nn *nn, const bt_nn_product *p) {
     }
 }
 
-void bt_nn_product_run(bt_nn *nn, const bt_nn_product *p) {
-    if (p->M == 0 || p->N == 0) {
+static void run_all_blas(bt_nn *nn, const bt_nn_product *p, int32_t n, bool is_sum) {
+    for (int32_t i = 0; i < n; i++) {
+        bt_nn_product each = p[i];
+        each.accumulate = p[i].accumulate || (is_sum && i > 0);
+        each.epilogue = is_sum && i < n - 1 ? NULL : p[i].epilogue;
+        run_blas(nn, &each);
+    }
+}
+
+static void run_products(bt_nn *nn, const bt_nn_product *p, int32_t n, bool is_sum) {
+    if (n == 0 || p->M == 0 || p->N == 0) {
         return;
     }
-    BT_ASSERT(p->K > 0);
     const double start = bt_time_monotonic();
+    BT_ASSERT(n <= BT_NN_MOST_PRODUCTS && p->K > 0);
     if (nn->product == NULL) {
-        run_blas(nn, p);
+        run_all_blas(nn, p, n, is_sum);
     } else {
-        run_pieces(nn, p);
+        run_pieces(nn, p, n, is_sum);
     }
     nn->products.seconds += bt_time_monotonic() - start;
-    nn->products.flops += 2.0 * (double)p->M * (double)p->N * (double)p->K;
+    for (int32_t i = 0; i < n; i++) {
+        nn->products.flops += 2.0 * (double)p[i].M * (double)p[i].N * (double)p[i].K;
+    }
     nn->products.n_calls++;
+}
+
+void bt_nn_product_run(bt_nn *nn, const bt_nn_product *product) {
+    run_products(nn, product, 1, false);
+}
+
+void bt_nn_products_beside(bt_nn *nn, const bt_nn_product *p, int32_t n) {
+    for (int32_t i = 1; i < n; i++) {
+        BT_ASSERT(p[i].a == p->a && p[i].a16 == p->a16 && p[i].M == p->M && p[i].K == p->K);
+    }
+    run_products(nn, p, n, false);
+}
+
+void bt_nn_products_summed(bt_nn *nn, const bt_nn_product *p, int32_t n) {
+    for (int32_t i = 1; i < n; i++) {
+        BT_ASSERT(p[i].c == p->c && p[i].c16 == p->c16 && p[i].M == p->M && p[i].K == p->K);
+        BT_ASSERT(p[i].N == p->N && p[i].ld_a == p->ld_a && (p[i].a == NULL) == (p->a == NULL));
+    }
+    run_products(nn, p, n, true);
 }

@@ -52,6 +52,10 @@ bt_status measured_passes(const budget_case *now, bt_exec *exec, const bt_batch 
                           double *flops, bt_error *err);
 void      __wrap_bt_nn_product_run(bt_nn *nn, const bt_nn_product *p);
 void      __real_bt_nn_product_run(bt_nn *nn, const bt_nn_product *p);
+void      __wrap_bt_nn_products_beside(bt_nn *nn, const bt_nn_product *p, int32_t n);
+void      __real_bt_nn_products_beside(bt_nn *nn, const bt_nn_product *p, int32_t n);
+void      __wrap_bt_nn_products_summed(bt_nn *nn, const bt_nn_product *p, int32_t n);
+void      __real_bt_nn_products_summed(bt_nn *nn, const bt_nn_product *p, int32_t n);
 void      fill_product(const bt_nn_product *p, float *c, int64_t ld_c, int64_t n_rows);
 int32_t   __wrap_bt_pool_n_threads(const bt_pool *pool);
 int32_t   __real_bt_pool_n_threads(const bt_pool *pool);
@@ -101,17 +105,49 @@ static void product_task(void *context, int64_t task, int32_t thread) {
     }
 }
 
+static bt_nn_product with_small_depth(const bt_nn_product *p) {
+    bt_nn_product mine = *p;
+    mine.K = p->K < SMALL_DEPTH ? p->K : SMALL_DEPTH;
+    return mine;
+}
+
 /* So do all calls of bt_nn_product_run. The wide ones sum little, and cut as they always do. */
 void __wrap_bt_nn_product_run(bt_nn *nn, const bt_nn_product *p) {
     if (is_wide) {
-        bt_nn_product mine = *p;
-        mine.K = p->K < SMALL_DEPTH ? p->K : SMALL_DEPTH;
+        const bt_nn_product mine = with_small_depth(p);
         __real_bt_nn_product_run(nn, &mine);
         return;
     }
     product_job job = {.kern = nn->kern, .p = p};
     bt_pool_run(nn->pool, (p->M + ROWS_A_TASK - 1) / ROWS_A_TASK, product_task, &job);
     nn->products.flops += 2.0 * (double)p->M * (double)p->N * (double)p->K;
+}
+
+void __wrap_bt_nn_products_beside(bt_nn *nn, const bt_nn_product *p, int32_t n) {
+    bt_nn_product mine[BT_NN_MOST_PRODUCTS];
+    for (int32_t i = 0; i < n && i < BT_NN_MOST_PRODUCTS; i++) {
+        mine[i] = with_small_depth(&p[i]);
+        if (!is_wide) {
+            __wrap_bt_nn_product_run(nn, &p[i]);
+        }
+    }
+    if (is_wide) {
+        __real_bt_nn_products_beside(nn, mine, n);
+    }
+}
+
+void __wrap_bt_nn_products_summed(bt_nn *nn, const bt_nn_product *p, int32_t n) {
+    bt_nn_product mine[BT_NN_MOST_PRODUCTS];
+    for (int32_t i = 0; i < n && i < BT_NN_MOST_PRODUCTS; i++) {
+        mine[i] = is_wide ? with_small_depth(&p[i]) : p[i];
+        mine[i].accumulate = p->accumulate || i > 0;
+        if (!is_wide) {
+            __wrap_bt_nn_product_run(nn, &mine[i]);
+        }
+    }
+    if (is_wide) {
+        __real_bt_nn_products_summed(nn, mine, n);
+    }
 }
 
 typedef struct columns {

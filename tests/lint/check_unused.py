@@ -31,7 +31,6 @@ TESTS_ONLY = {
     "bt_exec_encode": "the engine's numbers beside Model Garden's",
     "bt_exec_gradient*": "the engine's numbers beside Model Garden's",
     "bt_pjrt_program_is_from_cache": "shows that the cache of programs is used",
-    "bt_nn_round_8_bits": "the example of ONNX's specification",
     "bt_text_vocab_parse*": "from memory: for fuzzers and rows of bad files",
     "bt_text_encode_codepoints": "strings of Python that are no UTF-8, as goldens have them",
     "bt_example_add_bytes": "the third kind of list of a builder that has all three",

@@ -146,41 +146,55 @@ static void ffn_backward(exec_cpu *exec, const exec_pass *pass, int64_t layer, i
     attention_residual_backward(exec, pass, layer, R, d_ffn_in);
 }
 
-/* The products of query, key and value: into d_q_in [R,H] and d_kv_in [T,H]; the first one
- * written to d_kv_in overwrites unless add_to_kv. Both NULL: nothing below is trained. */
-static void qkv_backward(exec_cpu *exec, const exec_pass *pass, int64_t layer, int64_t R,
-                         float *d_q_in, bool add_to_q, float *d_kv_in, bool add_to_kv) {
+/* One of query, key and value, whose gradient is d_out. */
+static exec_dense projection(const exec_cpu *exec, const exec_pass *pass, int64_t layer,
+                             bt_lora_target target, exec_array d_out, exec_array in, int64_t R) {
+    const int64_t H = exec->model->encoder.hidden_size;
+    return (exec_dense){.without_bias = exec->is_16, /* the attention made its gradient */
+                        .d_out = d_out,
+                        .in = in,
+                        .R = R,
+                        .K = H,
+                        .N = H,
+                        .lora = exec_lora_of(exec, pass, layer, target)};
+}
+
+/* Query, key and value of all tokens: into d_in [T,H]; NULL: nothing below is trained. */
+static void qkv_backward(exec_cpu *exec, const exec_pass *pass, int64_t layer, float *d_in,
+                         bool add_to_d_in) {
     const bt_layer_index *const p = &exec->model->layers[layer];
-    exec_acts *const            acts = &exec->acts;
+    const exec_acts *const      acts = &exec->acts;
     const int64_t               T = pass->batch->n_tokens;
-    const int64_t               H = exec->model->encoder.hidden_size;
     exec_layer_keys_input_again(exec, pass, layer);
-    const exec_array kv_in = exec_layer_keys_input(exec, layer);
-    const exec_array q_in = exec_layer_query_input(exec, pass, layer).q_in;
-    exec_dense       d = {.d_in = {.f = d_q_in},
-                          .without_bias = exec->is_16, /* the attention made its gradient */
-                          .d_out = acts->grad_q,
-                          .in = q_in,
-                          .R = R,
-                          .K = H,
-                          .N = H,
-                          .add_to_d_in = add_to_q,
-                          .lora = exec_lora_of(exec, pass, layer, BT_LORA_QUERY)};
-    exec_dense_backward(exec, p->query, &d);
-    d = (exec_dense){.d_in = {.f = d_kv_in},
-                     .without_bias = exec->is_16,
-                     .d_out = acts->grad_k,
-                     .in = kv_in,
-                     .R = T,
-                     .K = H,
-                     .N = H,
-                     .add_to_d_in = add_to_kv,
-                     .lora = exec_lora_of(exec, pass, layer, BT_LORA_KEY)};
-    exec_dense_backward(exec, p->key, &d);
-    d.d_out = acts->grad_v;
-    d.add_to_d_in = true;
-    d.lora = exec_lora_of(exec, pass, layer, BT_LORA_VALUE);
-    exec_dense_backward(exec, p->value, &d);
+    const exec_array     in = exec_layer_keys_input(exec, layer);
+    const bt_dense_index dense[] = {p->query, p->key, p->value};
+    exec_dense           d[] = {projection(exec, pass, layer, BT_LORA_QUERY, acts->grad_q, in, T),
+                                projection(exec, pass, layer, BT_LORA_KEY, acts->grad_k, in, T),
+                                projection(exec, pass, layer, BT_LORA_VALUE, acts->grad_v, in, T)};
+    d[0].d_in.f = d_in;
+    d[0].add_to_d_in = add_to_d_in;
+    exec_denses_backward(exec, dense, d, BT_ARRAY_LEN(d));
+}
+
+/* The query of first tokens alone: into d_q_in [B,H], and into d_kv_in [T,H], which is overwritten.
+ * Both NULL: nothing below is trained. */
+static void q_kv_backward(exec_cpu *exec, const exec_pass *pass, int64_t layer, float *d_q_in,
+                          bool add_to_q, float *d_kv_in) {
+    const bt_layer_index *const p = &exec->model->layers[layer];
+    const exec_acts *const      acts = &exec->acts;
+    const int64_t               T = pass->batch->n_tokens;
+    exec_layer_keys_input_again(exec, pass, layer);
+    const exec_array     in = exec_layer_keys_input(exec, layer);
+    const bt_dense_index dense[] = {p->key, p->value};
+    exec_dense           kv[] = {projection(exec, pass, layer, BT_LORA_KEY, acts->grad_k, in, T),
+                                 projection(exec, pass, layer, BT_LORA_VALUE, acts->grad_v, in, T)};
+    exec_dense           q =
+        projection(exec, pass, layer, BT_LORA_QUERY, acts->grad_q, acts->q_in, pass->batch->n_seqs);
+    q.d_in.f = d_q_in;
+    q.add_to_d_in = add_to_q;
+    exec_dense_backward(exec, p->query, &q);
+    kv[0].d_in.f = d_kv_in;
+    exec_denses_backward(exec, dense, kv, BT_ARRAY_LEN(kv));
 }
 
 /* norm_first: the norm of the layer's input. */
@@ -199,10 +213,10 @@ static void input_backward_all(exec_cpu *exec, const exec_pass *pass, int64_t la
     exec_acts *const acts = &exec->acts;
     if (!exec->model->encoder.norm_first) {
         float *const d_in = layer > exec->lowest ? acts->grad_a : NULL;
-        qkv_backward(exec, pass, layer, T, d_in, true, d_in, true);
+        qkv_backward(exec, pass, layer, d_in, true);
         return;
     }
-    qkv_backward(exec, pass, layer, T, acts->grad_b, false, acts->grad_b, true);
+    qkv_backward(exec, pass, layer, acts->grad_b, false);
     attention_norm_backward(exec, layer, acts->grad_a, acts->grad_b, T);
 }
 
@@ -213,16 +227,16 @@ static void input_backward_first(exec_cpu *exec, const exec_pass *pass, int64_t 
     const int64_t    T = pass->batch->n_tokens;
     const int64_t    H = exec->model->encoder.hidden_size;
     if (!exec->model->encoder.norm_first && layer == exec->lowest) {
-        qkv_backward(exec, pass, layer, B, NULL, false, NULL, false);
+        q_kv_backward(exec, pass, layer, NULL, false, NULL);
         return;
     }
     if (!exec->model->encoder.norm_first) {
-        qkv_backward(exec, pass, layer, B, acts->grad_a, true, acts->grad_d, false);
+        q_kv_backward(exec, pass, layer, acts->grad_a, true, acts->grad_d);
         bt_nn_rows_scatter_add(nn, acts->grad_d, acts->grad_a, acts->first_ids, B, H);
         swap(&acts->grad_a, &acts->grad_d);
         return;
     }
-    qkv_backward(exec, pass, layer, B, acts->grad_b, false, acts->grad_d, false);
+    q_kv_backward(exec, pass, layer, acts->grad_b, false, acts->grad_d);
     bt_nn_rows_scatter_add(nn, acts->grad_d, acts->grad_b, acts->first_ids, B, H);
     memset(acts->grad_c, 0, (size_t)(T * H) * sizeof *acts->grad_c);
     bt_nn_rows_scatter_add(nn, acts->grad_c, acts->grad_a, acts->first_ids, B, H);

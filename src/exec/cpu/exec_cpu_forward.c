@@ -94,12 +94,10 @@ exec_array exec_layer_keys_input(const exec_cpu *exec, int64_t layer) {
                                                                             : acts->hidden};
 }
 
-exec_query_input exec_layer_query_input(const exec_cpu *exec, const exec_pass *pass,
-                                        int64_t layer) {
-    if (exec_is_first_only(exec, pass, layer)) {
-        return (exec_query_input){exec->acts.q_in, exec->acts.residual};
-    }
-    return (exec_query_input){exec_layer_keys_input(exec, layer), exec_layer_input(exec, layer)};
+/* The input [R,H] of a layer's first residual. */
+static const float *residual_input(const exec_cpu *exec, const exec_pass *pass, int64_t layer) {
+    return exec_is_first_only(exec, pass, layer) ? exec->acts.residual
+                                                 : exec_layer_input(exec, layer);
 }
 
 bt_nn_attention exec_attention(const exec_cpu *exec, const exec_pass *pass, int64_t layer) {
@@ -224,16 +222,6 @@ static void add_lora(exec_cpu *exec, const exec_pass *pass, int64_t layer, bt_lo
     exec_lora_forward(exec, dense_of(exec, layer, target), &lora, x);
 }
 
-static void dense_forward(exec_cpu *exec, exec_array out, exec_array in, const float *kernel,
-                          const float *bias, int64_t R, int64_t K, int64_t N) {
-    if (in.h != NULL) {
-        const bt_nn_dense16 d = {.kernel = kernel, .bias = bias, .R = R, .K = K, .N = N};
-        bt_nn_dense16_forward(&exec->nn, out.f, out.h, in.h, &d);
-    } else {
-        bt_nn_dense_forward(&exec->nn, out.f, in.f, kernel, bias, R, K, N);
-    }
-}
-
 /* The rows of first tokens: what the queries are made of, and the residual. */
 static void gather_first(exec_cpu *exec, int64_t layer, int64_t R) {
     const exec_acts *const acts = &exec->acts;
@@ -250,13 +238,27 @@ static void gather_first(exec_cpu *exec, int64_t layer, int64_t R) {
     }
 }
 
-/* One of the layer's products of query, key and value. */
-static void project(exec_cpu *exec, const exec_pass *pass, int64_t layer, bt_lora_target target,
-                    exec_array out, exec_array in, int64_t R) {
-    const bt_dense_index p = dense_of(exec, layer, target);
-    const int64_t        H = exec->model->encoder.hidden_size;
-    dense_forward(exec, out, in, exec_param(exec, p.kernel), exec_param(exec, p.bias), R, H, H);
-    add_lora(exec, pass, layer, target, &(exec_lora_rows){out.f, in.f, R, H, H});
+/* Those of query, key and value from the first to the last one, which read the same rows. */
+static void project(exec_cpu *exec, const exec_pass *pass, int64_t layer, bt_lora_target first,
+                    bt_lora_target last, exec_array in, int64_t R) {
+    const exec_layer *const l = &exec->acts.layers[layer];
+    const exec_array        out[BT_N_LORA_TARGETS] = {
+               [BT_LORA_QUERY] = l->q, [BT_LORA_KEY] = l->k, [BT_LORA_VALUE] = l->v};
+    const int64_t         H = exec->model->encoder.hidden_size;
+    const bt_nn_beside_in x = {.in = in.f, .in16 = in.h, .R = R, .K = H, .N = H};
+    bt_nn_beside          d[BT_NN_MOST_PRODUCTS] = {{.kernel = NULL}};
+    int32_t               n = 0;
+    for (bt_lora_target t = first; t <= last; t++) {
+        const bt_dense_index p = dense_of(exec, layer, t);
+        d[n++] = (bt_nn_beside){.kernel = exec_param(exec, p.kernel),
+                                .bias = exec_param(exec, p.bias),
+                                .out = out[t].f,
+                                .out16 = out[t].h};
+    }
+    bt_nn_beside_forward(&exec->nn, d, n, &x);
+    for (bt_lora_target t = first; t <= last; t++) {
+        add_lora(exec, pass, layer, t, &(exec_lora_rows){out[t].f, in.f, R, H, H});
+    }
 }
 
 /* acts.hidden (norm_first: the layer's input) -> context of the attention. */
@@ -266,14 +268,14 @@ static void attention_forward(exec_cpu *exec, const exec_pass *pass, int64_t lay
     if (exec->model->encoder.norm_first) {
         attention_norm_forward(exec, pass, layer);
     }
+    const exec_array in = exec_layer_keys_input(exec, layer);
     if (exec_is_first_only(exec, pass, layer)) {
         gather_first(exec, layer, R);
+        project(exec, pass, layer, BT_LORA_QUERY, BT_LORA_QUERY, exec->acts.q_in, R);
+        project(exec, pass, layer, BT_LORA_KEY, BT_LORA_VALUE, in, T);
+    } else {
+        project(exec, pass, layer, BT_LORA_QUERY, BT_LORA_VALUE, in, T);
     }
-    const exec_array kv_in = exec_layer_keys_input(exec, layer);
-    const exec_array q_in = exec_layer_query_input(exec, pass, layer).q_in;
-    project(exec, pass, layer, BT_LORA_QUERY, l->q, q_in, R);
-    project(exec, pass, layer, BT_LORA_KEY, l->k, kv_in, T);
-    project(exec, pass, layer, BT_LORA_VALUE, l->v, kv_in, T);
     const bt_nn_attention attention = exec_attention(exec, pass, layer);
     if (exec->is_16) {
         const bt_nn_attention16 x = exec_attention16(exec, layer);
@@ -345,8 +347,7 @@ void exec_layer_begin(exec_cpu *exec, const exec_pass *pass, int64_t layer) {
     const bt_nn_norm          norm = exec_ffn_norm(exec, layer);
     const bt_nn_residual_norm residual = {.sum = l->sum_1,
                                           .bias = exec_param(exec, p->attention_output.bias),
-                                          .residual =
-                                              exec_layer_query_input(exec, pass, layer).residual,
+                                          .residual = residual_input(exec, pass, layer),
                                           .norm = &norm,
                                           .dropout = &dropout,
                                           .out16 = acts->hidden16,

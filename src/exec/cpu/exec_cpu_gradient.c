@@ -133,3 +133,38 @@ void exec_dense_backward(exec_cpu *exec, bt_dense_index dense, const exec_dense 
         exec->grad_kinds[dense.kernel] = EXEC_GRAD_KERNEL_WRITTEN;
     }
 }
+
+static void each_backward(exec_cpu *exec, const bt_dense_index *dense, const exec_dense *d,
+                          int32_t n) {
+    for (int32_t i = 0; i < n; i++) {
+        exec_dense each = d[i];
+        each.d_in = d->d_in;
+        each.add_to_d_in = d->add_to_d_in || i > 0;
+        exec_dense_backward(exec, dense[i], &each);
+    }
+}
+
+void exec_denses_backward(exec_cpu *exec, const bt_dense_index *dense, const exec_dense *d,
+                          int32_t n) {
+    const bt_nn_beside_in x = {.in = d->in.f, .in16 = d->in.h, .R = d->R, .K = d->K, .N = d->N};
+    bt_nn_beside          all[BT_NN_MOST_PRODUCTS] = {{.kernel = NULL}};
+    for (int32_t i = 0; i < n; i++) {
+        if (dense[i].lora_a >= 0) { /* an adapter's part comes between the layers' */
+            each_backward(exec, dense, d, n);
+            return;
+        }
+        all[i] = (bt_nn_beside){.kernel = exec_param(exec, dense[i].kernel),
+                                .d_out = d[i].d_out.f,
+                                .d_out16 = d[i].d_out.h,
+                                .d_kernel = exec_grad(exec, dense[i].kernel),
+                                .d_bias = d[i].without_bias ? NULL : exec_grad(exec, dense[i].bias),
+                                .add_to_d_kernel =
+                                    exec->grad_kinds[dense[i].kernel] != EXEC_GRAD_KERNEL};
+    }
+    bt_nn_beside_backward(&exec->nn, all, n, &x, d->d_in.f, d->add_to_d_in);
+    for (int32_t i = 0; i < n; i++) {
+        if (exec->grad_kinds[dense[i].kernel] == EXEC_GRAD_KERNEL) {
+            exec->grad_kinds[dense[i].kernel] = EXEC_GRAD_KERNEL_WRITTEN;
+        }
+    }
+}

@@ -298,16 +298,10 @@ bt_nn_dropout   exec_dropout(const exec_pass *pass, uint32_t layer, bt_rng_site 
 bool exec_is_first_only(const exec_cpu *exec, const exec_pass *pass, int64_t layer);
 /* The input [T,H] of a layer, which is the output of the one before; and what its keys and values
  * are made of. Both may be acts.hidden, and hold until that is written again. */
-const float  *exec_layer_input(const exec_cpu *exec, int64_t layer);
-exec_array    exec_layer_keys_input(const exec_cpu *exec, int64_t layer);
-bt_activation exec_act(const exec_cpu *exec);
-/* The inputs [R,H] of a layer's queries and of its first residual. */
-typedef struct exec_query_input {
-    exec_array   q_in;
-    const float *residual;
-} exec_query_input;
-exec_query_input exec_layer_query_input(const exec_cpu *exec, const exec_pass *pass, int64_t layer);
-bt_nn_attention  exec_attention(const exec_cpu *exec, const exec_pass *pass, int64_t layer);
+const float    *exec_layer_input(const exec_cpu *exec, int64_t layer);
+exec_array      exec_layer_keys_input(const exec_cpu *exec, int64_t layer);
+bt_activation   exec_act(const exec_cpu *exec);
+bt_nn_attention exec_attention(const exec_cpu *exec, const exec_pass *pass, int64_t layer);
 /* In bfloat16: the layer's arrays; the backward adds its own. */
 bt_nn_attention16 exec_attention16(const exec_cpu *exec, int64_t layer);
 /* The norm after the first residual: the attention's, or with norm_first the output's. */
@@ -387,6 +381,9 @@ typedef struct exec_dense {
     exec_lora  lora;         /* of a layer's */
 } exec_dense;
 void exec_dense_backward(exec_cpu *exec, bt_dense_index dense, const exec_dense *d);
+/* Of layers that read the same rows: d[n] have in, R, K, N in common, and d_in is d[0]'s. */
+void exec_denses_backward(exec_cpu *exec, const bt_dense_index *dense, const exec_dense *d,
+                          int32_t n);
 
 /* exec_cpu_lora.c: nothing where the dense layer has no adapter. */
 typedef struct exec_lora_rows {

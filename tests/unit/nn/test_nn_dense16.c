@@ -50,7 +50,9 @@ static void run(bt_nn *nn, results *to, int64_t N, bool is_fused) {
     if (is_fused) {
         bt_nn_dense16_residual_forward(nn, &r, to->out, in, &d);
     } else {
-        bt_nn_dense16_forward(nn, to->sum, NULL, in, &d);
+        const bt_nn_beside    one = {.kernel = kernel, .out = to->sum};
+        const bt_nn_beside_in x = {.in16 = in, .R = R, .K = K, .N = N};
+        bt_nn_beside_forward(nn, &one, 1, &x);
         bt_nn_residual_norm_forward(nn, &r, to->out);
     }
 }

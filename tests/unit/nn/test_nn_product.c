@@ -4,7 +4,7 @@
  * transposes, sizes around the tiles and the blocks, gaps between rows that must stay as they are,
  * C added to or not; the epilogue sees each element once, and what it makes of it is what C gets.
  * Factors and results of bfloat16 give the bits that rounding them gives; the bits are the same for
- * one and three threads. */
+ * one and three threads, and for products one after another and as one job. */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -218,6 +218,99 @@ static void check_typed(bt_nn *nn, bt_nn_product p, const char *what) {
     nn->pool = pool;
 }
 
+typedef struct group {
+    bt_nn_product p[BT_NN_MOST_PRODUCTS];
+    size_t        n_c; /* of one result; they follow one another in want and again */
+    bt_nn_packed  packed;
+} group;
+
+/* packed: the last one's B, as the products of a step have some. */
+static group make_group(const bt_nn *nn, const bt_nn_product *p) {
+    enum { LAST = BT_NN_MOST_PRODUCTS - 1 };
+    group g = {.n_c = (size_t)(p->M * p->ld_c),
+               .packed = {.kern = nn->product, .K = p->K, .N = p->N, .panels = packed_panels}};
+    bt_nn_pack(&g.packed, b + LAST, p->ld_b, p->trans_b, 0, bt_nn_packed_n_panels(&g.packed));
+    for (int i = 0; i < BT_NN_MOST_PRODUCTS; i++) {
+        g.p[i] = *p;
+    }
+    return g;
+}
+
+/* The same A; of the second product fewer columns. */
+static void check_beside(bt_nn *nn, const bt_nn_product *p, const char *what) {
+    group g = make_group(nn, p);
+    g.p[1].N = (p->N + 1) / 2;
+    for (int i = 0; i < BT_NN_MOST_PRODUCTS; i++) {
+        g.p[i].b = b + i;
+        g.p[i].context = &g.p[i];
+        g.p[i].c = want + (size_t)i * g.n_c;
+        fill_c(want + (size_t)i * g.n_c, (int64_t)g.n_c);
+        fill_c(again + (size_t)i * g.n_c, (int64_t)g.n_c);
+        bt_nn_product_run(nn, &g.p[i]);
+    }
+    const int64_t n_calls = nn->products.n_calls;
+    for (int i = 0; i < BT_NN_MOST_PRODUCTS; i++) {
+        g.p[i].c = again + (size_t)i * g.n_c;
+    }
+    g.p[BT_NN_MOST_PRODUCTS - 1].b_packed = &g.packed;
+    bt_nn_products_beside(nn, g.p, BT_NN_MOST_PRODUCTS);
+    assert_int_equal(nn->products.n_calls, n_calls + 1);
+    if (memcmp(again, want, BT_NN_MOST_PRODUCTS * g.n_c * sizeof *want) != 0) {
+        fail_msg("%s: products beside each other give other bits", what);
+    }
+    if (nn->product->pack_a16 == NULL || p->accumulate) {
+        return;
+    }
+    memset(c16, 0xFF, sizeof c16);
+    for (int i = 0; i < BT_NN_MOST_PRODUCTS && BT_NN_MOST_PRODUCTS * g.n_c <= MAX_C; i++) {
+        g.p[i].c = NULL;
+        g.p[i].c16 = c16 + (size_t)i * g.n_c;
+    }
+    bt_nn_products_beside(nn, g.p, g.p->c16 == NULL ? 0 : BT_NN_MOST_PRODUCTS);
+    for (size_t i = 0; g.p->c16 != NULL && i < BT_NN_MOST_PRODUCTS * g.n_c; i++) {
+        const bool there = (int64_t)i % p->ld_c < g.p[i / g.n_c].N;
+        if (c16[i] != (there ? bt_bf16_round(want[i]) : 0xFFFF)) {
+            fail_msg("%s: rounded beside each other, element %d", what, (int)i);
+        }
+    }
+}
+
+/* Other numbers of A and B in each; one C. */
+static void check_summed(bt_nn *nn, const bt_nn_product *p, const char *what) {
+    group g = make_group(nn, p);
+    fill_c(want, (int64_t)g.n_c);
+    fill_c(again, (int64_t)g.n_c);
+    for (int i = 0; i < BT_NN_MOST_PRODUCTS; i++) {
+        g.p[i].a = a + 2 * (ptrdiff_t)i;
+        g.p[i].b = b + i;
+        g.p[i].context = &g.p[i];
+        bt_nn_product each = g.p[i];
+        each.c = want;
+        each.accumulate = p->accumulate || i > 0;
+        each.epilogue = i < BT_NN_MOST_PRODUCTS - 1 ? NULL : p->epilogue;
+        bt_nn_product_run(nn, &each);
+        g.p[i].c = again;
+    }
+    g.p[BT_NN_MOST_PRODUCTS - 1].b_packed = &g.packed;
+    bt_nn_products_summed(nn, g.p, BT_NN_MOST_PRODUCTS);
+    if (memcmp(again, want, g.n_c * sizeof *want) != 0) {
+        fail_msg("%s: products that are added up give other bits", what);
+    }
+    if (nn->product->pack_a16 == NULL || p->accumulate) {
+        return;
+    }
+    for (int i = 0; i < BT_NN_MOST_PRODUCTS; i++) {
+        g.p[i].c = NULL;
+        g.p[i].c16 = c16;
+    }
+    bt_nn_products_summed(nn, g.p, BT_NN_MOST_PRODUCTS);
+    for (size_t i = 0; i < g.n_c; i++) {
+        if ((int64_t)i % p->ld_c < p->N && c16[i] != bt_bf16_round(want[i])) {
+            fail_msg("%s: rounded when added up, element %d", what, (int)i);
+        }
+    }
+}
+
 static void check_product(bt_nn *nn, const shape *s, int variant) {
     bt_nn_product p = make_product(s, variant);
     const int64_t n_c = s->M * p.ld_c;
@@ -244,6 +337,9 @@ static void check_product(bt_nn *nn, const shape *s, int variant) {
     }
     if (nn->product != NULL) {
         check_packed(nn, p, what);
+        check_beside(nn, &p, what);
+        check_summed(nn, &p, what);
+        memset(seen, 0, (size_t)(s->M * s->N) * sizeof *seen);
     }
 }
 
