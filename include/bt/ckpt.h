@@ -55,6 +55,10 @@ int64_t bt_ckpt_find_variable(const bt_ckpt *ckpt, const char *name, const char 
  */
 BT_MUST_USE bt_status bt_ckpt_read_variable(bt_ckpt *ckpt, const bt_param *param, const char *slot,
                                             float *dst, bt_error *err);
+/* The same of numbers that somebody computes with: one that is not finite is BT_E_FORMAT, with the
+ * variable's name. */
+BT_MUST_USE bt_status bt_ckpt_read_weight(bt_ckpt *ckpt, const bt_param *param, const char *slot,
+                                          float *dst, bt_error *err);
 /* Compares shapes without reading. */
 BT_MUST_USE bt_status bt_ckpt_check_variable(bt_ckpt *ckpt, const bt_param *param, bt_error *err);
 /* The pooler of the pre-training head next_sentence, as "next_sentence/pooler_dense/kernel|bias",

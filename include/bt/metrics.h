@@ -9,7 +9,7 @@
 #include "bt/base/str.h"
 #include "bt/tensor.h"
 
-enum { BT_METRIC_MAX = 160, BT_METRIC_NAME_MAX = 64 };
+enum { BT_METRIC_MAX = 160, BT_METRIC_NAME_MAX = 80 };
 
 typedef struct bt_metric_value {
     char   name[BT_METRIC_NAME_MAX]; /* Model Garden's: cls_accuracy, auc; scikit-learn's: f1 ... */

@@ -45,8 +45,9 @@ typedef struct bt_train_args {
     const bt_comm_job *job;
 } bt_train_args;
 
-/* metrics, values of the task's output, and what the trainer adds */
-enum { BT_TRAIN_MAX_VALUES = BT_METRIC_MAX + BT_TASK_VALUES_MAX + 16 };
+/* metrics, values of the task's output, and what the trainer adds; runtime.precision has them twice
+ */
+enum { BT_TRAIN_MAX_VALUES = 2 * (BT_METRIC_MAX + BT_TASK_VALUES_MAX + 16) };
 
 /* What an evaluation, a chunk of steps or a run came to, in Model Garden's names. */
 typedef struct bt_train_values {

@@ -328,12 +328,15 @@ bt_status predict_answer_question(predict_run *run, const char *id, bt_error *er
     return end_answer(run, err);
 }
 
-static void answer_windows(predict_run *run, const bt_batch *batch, const float *logits) {
+static bt_status answer_windows(predict_run *run, const bt_batch *batch, const float *logits,
+                                bt_error *err) {
     for (int64_t b = 0; b < batch->n_seqs; b++) {
         const float *const scores = logits + 2 * batch->offsets[b];
         const int64_t      n = batch->offsets[b + 1] - batch->offsets[b];
+        BT_TRY(bt_task_check_finite(scores, 2 * n, run->n_answers, err));
         bt_squad_answers_add(run->answers, batch->example_ids[b], scores, scores + 1, 2, n);
     }
+    return BT_OK;
 }
 
 bt_status predict_answer(void *context, const bt_batch *batch, bt_error *err) {
@@ -347,8 +350,7 @@ bt_status predict_answer(void *context, const bt_batch *batch, bt_error *err) {
     case PREDICT_WORDS:
         return answer_words(run, batch, logits, err);
     case PREDICT_QUESTIONS:
-        answer_windows(run, batch, logits);
-        return BT_OK;
+        return answer_windows(run, batch, logits, err);
     }
     return BT_OK;
 }

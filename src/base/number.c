@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Strict parsing of numbers and their shortest printing. */
+ * Strict parsing of numbers and their shortest printing; those that are none. */
 #include <ctype.h>
 #include <errno.h>
 #include <math.h>
@@ -86,4 +86,30 @@ char *bt_f64_repr(double value, char buffer[BT_F64_TEXT_MAX]) {
 
 char *bt_f32_repr(float value, char buffer[BT_F64_TEXT_MAX]) {
     return format_repr((double)value, reads_back_f32, 9, buffer);
+}
+
+/* By their bits, a block at a time without a branch. */
+static bool has_odd(const float *values, int64_t n) {
+    static const uint32_t exponent = 0x7f800000;
+    uint32_t              odd = 0;
+    for (int64_t i = 0; i < n; i++) {
+        uint32_t bits = 0;
+        memcpy(&bits, &values[i], sizeof bits);
+        odd |= (bits & exponent) == exponent;
+    }
+    return odd != 0;
+}
+
+int64_t bt_f32_find_odd(const float *values, int64_t n) {
+    enum { BLOCK = 1024 };
+    for (int64_t at = 0; at < n; at += BLOCK) {
+        const int64_t here = n - at < BLOCK ? n - at : BLOCK;
+        if (has_odd(values + at, here)) {
+            while (isfinite(values[at])) {
+                at++;
+            }
+            return at;
+        }
+    }
+    return -1;
 }

@@ -11,6 +11,7 @@
 #include "bt/base/bf16.h"
 #include "bt/base/bytes.h"
 #include "bt/base/half.h"
+#include "bt/base/number.h"
 #include "ckpt_internal.h"
 
 static size_t place_key(const char *name, const char *slot, char key[CKPT_NAME_MAX]) {
@@ -182,6 +183,19 @@ bt_status bt_ckpt_read_variable(bt_ckpt *ckpt, const bt_param *param, const char
     }
     bt_free(raw);
     return rc;
+}
+
+bt_status bt_ckpt_read_weight(bt_ckpt *ckpt, const bt_param *param, const char *slot, float *dst,
+                              bt_error *err) {
+    BT_TRY(bt_ckpt_read_variable(ckpt, param, slot, dst, err));
+    const int64_t at = bt_f32_find_odd(dst, param->n_elements);
+    return at < 0 ? BT_OK
+                  : BT_FAIL(err, BT_E_FORMAT,
+                            "%s: %s%s%s holds %g (number %" PRId64 " of %" PRId64
+                            "), not a finite number: the file is damaged, or the training that "
+                            "wrote it diverged; take another checkpoint",
+                            ckpt->path, param->name, slot != NULL ? " slot " : "",
+                            slot != NULL ? slot : "", (double)dst[at], at + 1, param->n_elements);
 }
 
 /* The node of "global_step", "save_counter" or "iterations"; -1: not there. */

@@ -14,7 +14,8 @@
 #include "bt/base/number.h"
 #include "metrics_bootstrap.h"
 
-enum { CLASS_TEXT_MAX = BT_METRIC_NAME_MAX - 24 }; /* "best_average_precision/" before it */
+/* "best_average_precision/" before it, or "float32/" and "average_precision/" */
+enum { CLASS_TEXT_MAX = BT_METRIC_NAME_MAX - 40 };
 
 static bool fits(const metric_row *row, bt_metric_unit unit, int64_t n_classes) {
     return row->unit == unit && n_classes >= row->min_classes && n_classes <= row->max_classes;

@@ -31,6 +31,7 @@ static bt_status take_batch(void *context, const bt_batch *batch, const bt_step_
     train_run *const            run = pass->run;
     pass_sums *const            sums = pass->sums;
     const bt_task_output *const output = run->task->evaluation;
+    BT_TRY(outputs_check(run, batch, result->logits, err));
     BT_TRY(bt_metrics_update(run->validation_metrics, batch, result->logits, err));
     eval_details_add(run->details, batch, result->logits);
     if (output != NULL) {

@@ -4,7 +4,6 @@
  * where the optimizer keeps them), with all that is known of the model, into the room export. Reads
  * model_dir and the vocabulary; needs no data, no engine, and no lock, as a prediction. */
 #include <inttypes.h>
-#include <math.h>
 #include <string.h>
 
 #include "bt/base/alloc.h"
@@ -186,22 +185,6 @@ static bt_status find_checkpoint(export_run *e, bt_error *err) {
     return e->from.step < 0 ? snapshot_check(run, e->from.prefix, &e->from.step, err) : BT_OK;
 }
 
-static bt_status check_finite(const export_run *e, bt_error *err) {
-    const bt_param_table *const table = &e->run.model->table;
-    for (int64_t i = 0; i < table->n_params; i++) {
-        const bt_param *const param = &table->params[i];
-        for (int64_t j = 0; j < param->n_elements; j++) {
-            if (!isfinite(e->params[param->offset + j])) {
-                return BT_FAIL(err, BT_E_FORMAT,
-                               "%s: %s holds a number that is not finite: the training diverged, "
-                               "and nobody could use the export",
-                               e->from.prefix, param->name);
-            }
-        }
-    }
-    return BT_OK;
-}
-
 static bt_status read_weights(export_run *e, bt_error *err) {
     const train_run *const run = &e->run;
     bt_status              rc = BT_OK;
@@ -214,7 +197,6 @@ static bt_status read_weights(export_run *e, bt_error *err) {
     BT_CHECK(bt_ckpt_open(e->from.prefix, &ckpt, err));
     e->source.are_averages = bt_optim_has_average(run->optim);
     BT_CHECK(snapshot_read_weights(run->model, e->source.are_averages, ckpt, e->params, err));
-    BT_CHECK(check_finite(e, err));
     bt_log(BT_LOG_INFO, "step %" PRId64 " from %s%s", e->from.step, e->from.prefix,
            e->source.are_averages ? ", the moving averages" : "");
 done:

@@ -41,6 +41,7 @@ static bt_status take_batch(void *context, const bt_batch *batch, const bt_step_
                             bt_error *err) {
     predict_pass *const pass = context;
     train_run *const    run = pass->run;
+    BT_TRY(outputs_check(run, batch, result->logits, err));
     BT_TRY(run->task->prediction->add(run->output, batch, result->logits, err));
     pass->n_rows += batch->n_rows;
     show_progress(pass, 0);

@@ -13,6 +13,7 @@
 #include "class_rule.h"
 #include "decision.h"
 #include "labels.h"
+#include "rounding.h"
 #include "run_checks.h"
 #include "vocabulary.h"
 
@@ -423,7 +424,10 @@ static bt_status refuse_devices(train_run *run, bt_error *err) {
 
 static bt_status tell_engine(train_run *run, bt_error *err) {
     (void)err;
-    bt_log(BT_LOG_INFO, "%s; seed %" PRIu64, bt_exec_describe(run->exec), run->config.seed);
+    const bool is_rounded = rounding_is_on(run); /* once it is, a line says so */
+    bt_log(BT_LOG_INFO, "%s%s%s; seed %" PRIu64, bt_exec_describe(run->exec),
+           is_rounded ? ", then in the encoder " : "", is_rounded ? run->config.precision : "",
+           run->config.seed);
     return BT_OK;
 }
 

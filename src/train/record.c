@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * A record is one line of JSON: kind, step, time, then (where they are meant) pretrain_step, mode
- * and stopped, then the values in Model Garden's names, then ours. JSON knows no NaN and no
- * infinity: null says that there is no number. */
+ * A record is one line of JSON: kind, step, time, then (where they are meant) pretrain_step, mode,
+ * computed_in and stopped, then the values in Model Garden's names, then ours. JSON knows no NaN
+ * and no infinity: null says that there is no number. */
 #include "record.h"
 
 #include <inttypes.h>
@@ -44,6 +44,7 @@ static const char *const extra_names[N_RECORD_EXTRAS] = {
 static const char line_start[] = "{\"kind\": \"";
 
 void record_add(bt_train_values *values, const char *name, double value) {
+    BT_ASSERT(values->n < BT_TRAIN_MAX_VALUES);
     bt_metric_value *const slot = &values->items[values->n++];
     (void)snprintf(slot->name, sizeof slot->name, "%s", name);
     slot->value = value;
@@ -106,6 +107,9 @@ bt_status record_format(const run_record *r, bt_str *line, bt_error *err) {
     }
     if (r->mode != NULL) {
         BT_TRY(bt_str_appendf(line, err, ", \"mode\": \"%s\"", r->mode));
+    }
+    if (r->precision != NULL) {
+        BT_TRY(bt_str_appendf(line, err, ", \"computed_in\": \"%s\"", r->precision));
     }
     if (r->stopped != NULL) {
         BT_TRY(bt_str_appendf(line, err, ", \"stopped\": \"%s\"", r->stopped));

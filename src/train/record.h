@@ -43,9 +43,10 @@ void record_add_extra(bt_train_values *extra, record_extra which, double value);
 typedef struct run_record {
     record_kind            kind;
     int64_t                step;
-    int64_t                round;   /* of continuous_train_and_eval, else -1 */
-    const char            *mode;    /* of an evaluation that no training made; else NULL */
-    const char            *stopped; /* NULL: not said */
+    int64_t                round;     /* of continuous_train_and_eval, else -1 */
+    const char            *mode;      /* of an evaluation that no training made; else NULL */
+    const char            *precision; /* that runtime.precision asked for; NULL: none */
+    const char            *stopped;   /* NULL: not said */
     const bt_train_values *values;
     const bt_train_values *extra;
 } run_record;

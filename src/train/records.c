@@ -161,6 +161,7 @@ struct run_records {
     bool          trains;
     const char   *mode;  /* of a run that does not train; else NULL */
     int64_t       round; /* see records_create */
+    const char   *precision;
     bt_fs_writer *writer;
     int64_t       n; /* added */
 };
@@ -186,6 +187,10 @@ done:
         rc = rc == BT_OK ? closed : rc;
     }
     return rc;
+}
+
+void records_note_precision(run_records *r, const char *precision) {
+    r->precision = precision;
 }
 
 /* What was written goes to the file, which may then be replaced. */
@@ -287,6 +292,7 @@ static run_record make_record(const run_records *r, record_kind kind, int64_t st
                         .step = step,
                         .round = r->round,
                         .mode = r->mode,
+                        .precision = r->precision,
                         .values = values,
                         .extra = extra};
 }

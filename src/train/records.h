@@ -13,6 +13,8 @@ typedef struct run_records run_records;
  * opened yet. */
 BT_MUST_USE bt_status records_create(const char *model_dir, const char *mode, int64_t round,
                                      run_records **out, bt_error *err);
+/* Each record says so from here on; kept. NULL: none does. */
+void records_note_precision(run_records *r, const char *precision);
 /* Of a run that trains, before the first record: those after last_step go (*n_cut), and what is
  * torn; then the file is open. Again when the run goes back to an earlier step. */
 BT_MUST_USE bt_status records_rewind(run_records *r, int64_t last_step, int64_t *n_cut,

@@ -3,6 +3,7 @@
  * Which values a run can end with, and where else they may be written: what is asked about results
  * before any work. */
 #include <stdio.h>
+#include <string.h>
 
 #include "bt/base/str.h"
 #include "model_dir.h"
@@ -13,6 +14,8 @@ enum { NAMES_MAX = BT_TRAIN_MAX_VALUES };
 typedef struct value_names {
     const char *items[NAMES_MAX];
     size_t      n;
+    size_t      n_rounded; /* the first of them, which runtime.precision=int8 has twice */
+    const char *exact;     /* before the names of what they were: "float32/"; "": there is none */
     char        best[BT_METRIC_NAME_MAX + 8];
 } value_names;
 
@@ -20,6 +23,11 @@ static void add(value_names *names, const char *name) {
     if (names->n < NAMES_MAX) {
         names->items[names->n++] = name;
     }
+}
+
+static const char *exact_start(const bt_conf *conf) {
+    const char *const dtype = bt_conf_peek_str(conf, "runtime.mixed_precision_dtype");
+    return bt_str_equal(dtype, "bfloat16") ? "bfloat16/" : "float32/";
 }
 
 static void add_evaluation(value_names *names, const bt_conf *conf, const bt_task *task,
@@ -31,8 +39,13 @@ static void add_evaluation(value_names *names, const bt_conf *conf, const bt_tas
     for (size_t i = 0; (name = config_reported_name(task, plan, i)) != NULL; i++) {
         add(names, name);
     }
+    names->n_rounded = names->n;
     if (bt_conf_peek_i64(conf, "trainer.validation_steps", &n_steps) && n_steps > 0) {
         add(names, "steps_per_second");
+    }
+    if (!bt_conf_peek_is_empty(conf, "runtime.precision")) { /* which exports no best checkpoint */
+        names->exact = exact_start(conf);
+        return;
     }
     if (!bt_conf_peek_is_empty(conf, folder) && !bt_conf_peek_is_empty(conf, metric)) {
         (void)snprintf(names->best, sizeof names->best, "best_%s", bt_conf_peek_str(conf, metric));
@@ -51,17 +64,24 @@ static void add_training(value_names *names, const bt_task_plan *plan) {
 
 static bt_status judge(const value_names *names, bt_conf_mode mode, const char *name,
                        const char *flag, bt_error *err) {
-    char all[BT_LIST_MAX];
-    for (size_t i = 0; i < names->n; i++) {
-        if (bt_str_equal(names->items[i], name)) {
+    char              all[BT_LIST_MAX];
+    const size_t      n_exact = strlen(names->exact);
+    const bool        is_exact = n_exact > 0 && bt_str_starts_with(name, names->exact);
+    const char *const asked = is_exact ? name + n_exact : name;
+    for (size_t i = 0; i < (is_exact ? names->n_rounded : names->n); i++) {
+        if (bt_str_equal(names->items[i], asked)) {
             return BT_OK;
         }
     }
     bt_list_all(all, sizeof all, names->items, names->n);
-    const char *const near = bt_conf_nearest(name, names->items, names->n);
-    return BT_FAIL(err, BT_E_CONFIG, "%s: --mode=%s ends without a value '%s', it has %s%s%s%s",
-                   flag, bt_conf_mode_name(mode), name, all, near != NULL ? "; did you mean '" : "",
-                   near != NULL ? near : "", near != NULL ? "'?" : "");
+    const char *const near = bt_conf_nearest(asked, names->items, names->n);
+    return BT_FAIL(err, BT_E_CONFIG,
+                   "%s: --mode=%s ends without a value '%s', it has %s%s%s%s%s%s%s%s", flag,
+                   bt_conf_mode_name(mode), name, all,
+                   n_exact > 0 ? "; metrics before runtime.precision have " : "", names->exact,
+                   n_exact > 0 ? " before them" : "", near != NULL ? "; did you mean '" : "",
+                   near != NULL && is_exact ? names->exact : "", near != NULL ? near : "",
+                   near != NULL ? "'?" : "");
 }
 
 bt_status bt_train_check_value_name(const bt_conf *conf, bt_conf_mode mode, const char *name,
@@ -69,7 +89,7 @@ bt_status bt_train_check_value_name(const bt_conf *conf, bt_conf_mode mode, cons
     const bt_task *task = NULL;
     bt_task_plan   plan = {0};
     bt_error       why = BT_ERROR_INIT;
-    value_names    names = {.n = 0};
+    value_names    names = {.exact = ""};
     if (mode == BT_CONF_MODE_PREDICT || mode == BT_CONF_MODE_EXPORT) {
         return BT_FAIL(err, BT_E_CONFIG, "%s: --mode=%s judges no values: use --mode=eval", flag,
                        bt_conf_mode_name(mode));

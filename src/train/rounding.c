@@ -194,17 +194,17 @@ static const bt_metric_value *find(const bt_train_values *values, const char *na
 
 void rounding_add(const train_run *run, bt_train_values *values) {
     const size_t n = values->n;
-    for (size_t i = 0; i < run->exact.n && values->n < BT_TRAIN_MAX_VALUES; i++) {
+    for (size_t i = 0; i < run->exact.n; i++) {
         const bt_metric_value *const exact = &run->exact.items[i];
         const bt_metric_value *const rounded = find(values, exact->name);
-        char                         name[2 * BT_METRIC_NAME_MAX];
+        char                         name[BT_METRIC_NAME_MAX];
         if (rounded == NULL || rounded >= values->items + n) {
             continue;
         }
         export_cost_say(exact->name, exact->value, exact_name(run), rounded->value, "int8");
-        (void)snprintf(name, sizeof name, "%s/%s", exact_name(run), exact->name);
-        if (strlen(name) < BT_METRIC_NAME_MAX) {
-            record_add(values, name, exact->value);
-        }
+        const int n_name = snprintf(name, sizeof name, "%s/%s", exact_name(run), exact->name);
+        BT_ASSERT(n_name > 0 && n_name < BT_METRIC_NAME_MAX);
+        (void)n_name;
+        record_add(values, name, exact->value);
     }
 }

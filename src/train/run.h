@@ -139,6 +139,11 @@ BT_MUST_USE bt_status evaluate_values(train_run *run, bt_train_values *values, b
 BT_MUST_USE bt_status with_averages(train_run *run, bt_status (*pass)(train_run *, bt_error *),
                                     bt_error  *err);
 
+/* outputs.c: are the logits of a batch that is evaluated or predicted finite? The sentence names
+ * the row: BT_E_DIVERGED in a training, else BT_E_FORMAT. */
+BT_MUST_USE bt_status outputs_check(const train_run *run, const bt_batch *batch,
+                                    const float *logits, bt_error *err);
+
 /* predict.c: --mode=predict */
 BT_MUST_USE bt_status predict(train_run *run, bt_error *err);
 

@@ -95,6 +95,7 @@ bt_status run_log_open(const run_log_config *config, run_log **out, bt_error *er
     BT_CHECK(model_dir_join(dir, MODEL_TRAIN_EVENTS, &log->train.path, err));
     BT_CHECK(model_dir_join(dir, MODEL_EVENTS, &log->validation.path, err));
     BT_CHECK(records_create(dir->path, config->mode, config->round, &log->records, err));
+    records_note_precision(log->records, config->precision);
     BT_CHECK(log->trains ? run_log_rewind(log, config->last_step, err) : BT_OK);
     *out = log;
     log = NULL;

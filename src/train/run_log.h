@@ -15,6 +15,7 @@ typedef struct run_log run_log;
 typedef struct run_log_config {
     const model_dir *dir;
     const char      *mode;      /* of a run that does not train; NULL: it trains, and nobody else */
+    const char      *precision; /* that runtime.precision asked for; or NULL */
     int64_t          last_step; /* of one that trains: what lies after is taken out */
     int64_t          round; /* of continuous_train_and_eval: step of the checkpoint that it starts
                                from, and there are no event files; else -1 */

@@ -20,6 +20,7 @@
 #include "bt/base/cores.h"
 #include "bt/base/log.h"
 #include "bt/base/memory.h"
+#include "bt/base/number.h"
 #include "bt/base/stop.h"
 #include "bt/base/time.h"
 #include "bt/fs.h"
@@ -86,6 +87,33 @@ static bt_status write_with_retries(const save_order *order, int64_t n_retries, 
     }
 }
 
+/* What nobody could go on from takes no place of what one can: an update may have made the weights
+ * infinite, which shows in a loss only at the next step. */
+static bt_status check_finite(const save_order *order, bt_error *err) {
+    const bt_ckpt_train *const view = &order->view;
+    const float *const         flats[] = {view->params, view->average};
+    for (size_t f = 0; f < BT_ARRAY_LEN(flats); f++) {
+        for (int64_t i = 0; flats[f] != NULL && i < view->table->n_params; i++) {
+            const bt_param *const param = &view->table->params[i];
+            const int64_t         at = bt_f32_find_odd(flats[f] + param->offset, param->n_elements);
+            if (at >= 0) {
+                return BT_FAIL(err, BT_E_DIVERGED,
+                               "step %" PRId64 ": %s%s is %g after its update, not a finite "
+                               "number: %s is not saved, and what was saved before stays; try a "
+                               "smaller learning rate",
+                               view->global_step, param->name, f > 0 ? " (its average)" : "",
+                               (double)flats[f][param->offset + at], order->name);
+            }
+        }
+    }
+    return BT_OK;
+}
+
+static bt_status check_and_write(const save_order *order, int64_t n_retries, bt_error *err) {
+    BT_TRY(check_finite(order, err));
+    return write_with_retries(order, n_retries, err);
+}
+
 static void free_order(save_order *order) {
     bt_str_deinit(&order->state);
     *order = (save_order){.state = BT_STR_INIT};
@@ -97,7 +125,7 @@ static void *write_beside(void *arg) {
     bt_stop_shield(true); /* as the thread that trains */
     const id_t self = (id_t)syscall(SYS_gettid);
     (void)setpriority(PRIO_PROCESS, self, getpriority(PRIO_PROCESS, self) + WRITER_NICE);
-    const bt_status rc = write_with_retries(&s->order, s->n_retries, &s->problem);
+    const bt_status rc = check_and_write(&s->order, s->n_retries, &s->problem);
     bt_stop_shield(false);
     atomic_store(&s->status, (int)rc);
     return NULL;
@@ -217,7 +245,7 @@ bt_status saver_save(saver *s, save_order *order, bool goes_on, int64_t n_retrie
     const bool is_beside =
         rc == BT_OK && goes_on && s != NULL && save_beside(s, order, n_retries, counts);
     if (rc == BT_OK && !is_beside) {
-        rc = write_with_retries(order, n_retries, err);
+        rc = check_and_write(order, n_retries, err);
     }
     free_order(order);
     return rc;

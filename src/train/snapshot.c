@@ -133,9 +133,11 @@ bt_status snapshot_save_best(train_run *run, const char *folder, const bt_str *i
 }
 
 /* Right into the engine's buffer, where what the file does not hold stays. NULL: slots that the
- * engine does not keep are not read. */
+ * engine does not keep are not read. What a model computes with are its variables and averages; a
+ * slot of an optimizer may well be infinite. */
 static bt_status read_flat(const bt_param_table *table, bt_ckpt *ckpt, const char *slot,
                            float *flat, int64_t *n_missing, bt_error *err) {
+    const bool computes = slot == NULL || bt_str_equal(slot, "average");
     if (flat == NULL) {
         return BT_OK;
     }
@@ -149,7 +151,8 @@ static bt_status read_flat(const bt_param_table *table, bt_ckpt *ckpt, const cha
             }
             continue;
         }
-        BT_TRY(bt_ckpt_read_variable(ckpt, param, slot, flat + param->offset, err));
+        BT_TRY(computes ? bt_ckpt_read_weight(ckpt, param, slot, flat + param->offset, err)
+                        : bt_ckpt_read_variable(ckpt, param, slot, flat + param->offset, err));
     }
     return BT_OK;
 }

@@ -16,6 +16,7 @@
 #include "bt/fs.h"
 #include "labels.h"
 #include "model_dir.h"
+#include "rounding.h"
 #include "run_session.h"
 #include "vocabulary.h"
 
@@ -40,6 +41,7 @@ static bt_status open_log(train_run *run, bt_error *err) {
     const run_log_config config = {.dir = &run->dir,
                                    .mode =
                                        bt_conf_mode_trains(mode) ? NULL : bt_conf_mode_name(mode),
+                                   .precision = rounding_is_on(run) ? run->config.precision : NULL,
                                    .last_step = run->step,
                                    .gauges = run->gauges,
                                    .round = run->round,

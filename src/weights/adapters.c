@@ -50,7 +50,7 @@ static bt_status read_all(const bt_weights_use *use, bt_ckpt *ckpt, float *param
             n_fresh++;
             continue;
         }
-        BT_TRY(bt_ckpt_read_variable(ckpt, param, NULL, params + param->offset, err));
+        BT_TRY(bt_ckpt_read_weight(ckpt, param, NULL, params + param->offset, err));
         n_loaded++;
     }
     bt_log(BT_LOG_INFO, INIT " %s: loaded %" PRId64 ", missing %" PRId64 " of what is trained",

@@ -115,7 +115,7 @@ static bt_status load_into(const bt_weights_use *use, bt_ckpt *ckpt, float *flat
         }
         bt_param wanted = table->params[i];
         wanted.name = source.name;
-        BT_CHECK(bt_ckpt_read_variable(ckpt, &wanted, NULL, flat + wanted.offset, err));
+        BT_CHECK(bt_ckpt_read_weight(ckpt, &wanted, NULL, flat + wanted.offset, err));
         used[bt_ckpt_find_variable(ckpt, source.name, NULL)] = true;
         n_loaded++;
     }

@@ -50,6 +50,7 @@ CASES = [
     (5, START + '--train=few.tsv --params_override=runtime.num_gpus=1'),
     (5, START + '--train=few.tsv --params_override=runtime.pjrt_plugin=/nowhere.so'),
     (6, START + '--train=few.tsv --params_override=%s=1e30' % RATE),
+    (6, START.replace('=m ', '=o ').replace('=train ', '=train_and_eval ') + '--train=few.tsv --eval=few.tsv --params_override=%s=3e37,trainer.train_steps=1,trainer.warmup_fraction=0' % RATE),
     (6, START.replace('=m ', '=n ') + '--train=few.tsv --params_override=trainer.loss_upper_bound=0.1'),
     (0, START.replace('=m ', '=done ') + '--train=few.tsv --params_override=task.train_data.epochs=1'),
     (0, '--mode=predict --model_dir=done --predict=few.tsv --output_path=p.tsv'),

@@ -79,6 +79,8 @@ class Int8(e2e.Case):
         name = {'squad': 'answers', 'pairs': 'vectors.npy'}.get(task, 'out.jsonl')
         path = self.path(name)
         told = self.start(task, 'predict', override, more=['--output_path=' + path])
+        if task == 'pairs':  # which are near to each other the BLAS decides, and rounds otherwise with more threads
+            path = os.path.join(self.models, task, 'left_vectors.npy')
         path = os.path.join(path, 'nbest_predictions.json') if task == 'squad' else path
         with open(path, 'rb') as source:
             return source.read(), told.stderr
@@ -131,22 +133,51 @@ class Int8(e2e.Case):
         self.assertEqual(told.code, 2, str(told))
         self.assertIn('--export_precision', told.stderr)
 
-    def test_a_damaged_checkpoint(self):
-        """A weight that is not a number, whose checksum fits: refused as damaged, whatever the precision."""
-        folder = self.path('damaged')
-        e2e.shutil.copytree(os.path.join(self.models, 'sentence'), folder)
-        prefix = os.path.join(folder, e2e.read_state_file(folder)[0])
-        found = e2e.read_bundle(prefix)
-        key = next(k for k in sorted(found) if '_key_dense/kernel/' in k and 'OPTIMIZER_SLOT' not in k)
-        wrong = found[key].raw[:20] + b'\0\0\xc0\x7f' + found[key].raw[24:]
-        with open(prefix + '.data-00000-of-00001', 'rb+') as data:
-            data.seek(data.read().index(found[key].raw))
-            data.write(wrong)
-        e2e.replace_checksum(prefix + '.index', key, e2e.masked_crc(wrong))
-        for override in ('', INT8):
-            told = e2e.run(jobs.args('sentence', folder, override, 'predict', ['--output_path=' + self.path('o.jsonl')]), cwd=self.models)
-            self.assertEqual(told.code, 3, str(told))
-            self.assertIn('damaged', told.stderr)
+    def test_the_run_tells_its_precision(self):
+        """Before, in the file of the result and in the records: the numbers there are those of 8 bits."""
+        told = self.start('sentence', 'eval', more=['--result_json=engine.json'])
+        self.assertRegex(told.stderr, r'matmul: float32[^;\n]*, then in the encoder int8; seed ')
+        with open(os.path.join(self.models, 'engine.json'), encoding='utf-8') as result:
+            self.assertRegex(json.load(result)['machine']['engine'], r'matmul: int8[^,]* in the encoder, elsewhere float32')
+        self.assertEqual(self.evaluated('sentence')['computed_in'], 'int8')
+        told = self.start('sentence', 'eval', '', more=['--result_json=engine.json'])
+        self.assertNotIn('int8', told.stderr)
+        with open(os.path.join(self.models, 'engine.json'), encoding='utf-8') as result:
+            self.assertNotIn('int8', json.load(result)['machine']['engine'])
+        self.assertIn('then in the encoder int8', self.start('sentence', 'predict', more=['--dry_run']).stderr)
+
+    def test_limits_of_what_it_tells(self):
+        """Also of the metrics in float32, which have no best checkpoint; what cannot be is refused before any work."""
+        self.start('sentence', 'eval', more=['--fail_below=float32/cls_accuracy=0,cls_accuracy=0'])
+        told = self.start('sentence', 'eval', code=8, more=['--fail_below=float32/cls_accuracy=1.5'])
+        self.assertIn('float32/cls_accuracy', told.stderr)
+        records = len(e2e.read_jsonl(os.path.join(self.models, 'sentence')))
+        for override, name, why in ((INT8, 'best_cls_accuracy', 'ends without a value'),
+                                    (INT8, 'float32/best_cls_accuracy', 'ends without a value'),
+                                    (INT8, 'float32/cls_acuracy', "did you mean 'float32/cls_accuracy'"),
+                                    (INT8, 'bfloat16/cls_accuracy', 'metrics before runtime.precision have float32/ before them'),
+                                    ('', 'float32/cls_accuracy', 'ends without a value'),
+                                    (INT8 + ',runtime.mixed_precision_dtype=bfloat16', 'float32/cls_accuracy', 'bfloat16/')):
+            told = self.start('sentence', 'eval', override, code=2, more=['--fail_below=%s=0' % name])
+            self.assertIn(why, told.stderr)
+        self.assertEqual(len(e2e.read_jsonl(os.path.join(self.models, 'sentence'))), records)
+        self.start('sentence', 'eval', INT8 + ',runtime.mixed_precision_dtype=bfloat16', more=['--fail_below=bfloat16/cls_accuracy=0'])
+
+    def test_as_many_metrics_as_there_may_be(self):
+        """Each has its value in float32 beside it, long names of classes too."""
+        names = ['class %d of a very long name that is' % i for i in range(20)]
+        kinds = ('precision/', 'recall/', 'f1/', 'average_precision/', 'roc_auc/')
+        keys = 'task.model.num_classes=20,task.label_names=%s,task.metrics=%s' % (json.dumps(names), json.dumps([kind + '*' for kind in kinds]))
+        folder = self.path('many')
+        trained = e2e.run(jobs.args('sentence', folder, keys + ',trainer.train_steps=5', 'train'), cwd=self.models)
+        self.assertEqual(trained.code, 0, str(trained))
+        told = e2e.run(jobs.args('sentence', folder, keys + ',' + INT8, 'eval', ['--result_json=many.json']), cwd=self.models)
+        self.assertEqual(told.code, 0, str(told))
+        with open(os.path.join(self.models, 'many.json'), encoding='utf-8') as result:
+            values = json.load(result)['values']
+        of_classes = [name for name in values if name.startswith(kinds)]
+        self.assertEqual(len(of_classes), 100)
+        self.assertEqual([name for name in of_classes if 'float32/' + name not in values], [])
 
 
 if __name__ == '__main__':

@@ -264,7 +264,7 @@ class Whole(Predict):
             out.write(data)
         e2e.replace_checksum(prefix + '.index', key, e2e.masked_crc(bytes(data[at:at + 12])))
         result = self.predict(expect=3)
-        self.assertIn("row 0: the model's output is", self.one_error(result))
+        self.assertIn('sentence_prediction/logits/bias holds nan (number 1 of 3)', self.one_error(result))
 
 
 class Labels(Predict):

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Numbers as text: strict parsing, shortest printing. */
+ * Numbers as text: strict parsing, shortest printing; and whether they are any. */
 #ifndef BT_BASE_NUMBER_H
 #define BT_BASE_NUMBER_H
 
@@ -15,5 +15,8 @@ BT_MUST_USE bool bt_parse_f64(const char *text, double *out);
 enum { BT_F64_TEXT_MAX = 32 };
 char *bt_f64_repr(double value, char buffer[BT_F64_TEXT_MAX]);
 char *bt_f32_repr(float value, char buffer[BT_F64_TEXT_MAX]); /* shortest for a float */
+
+/* The first of n numbers that is not finite; -1: all are. */
+int64_t bt_f32_find_odd(const float *values, int64_t n);
 
 #endif

@@ -237,6 +237,17 @@ static const exec_engine cpu_engine = {
 static const char *const pin_words[] = {
     [BT_PIN_NONE] = "", [BT_PIN_CORES] = " pinned to cores", [BT_PIN_NODES] = " pinned to nodes"};
 
+void exec_cpu_note_products(exec_cpu *exec, const char *in_encoder) {
+    const int32_t     n_threads = bt_pool_n_threads(exec->pool);
+    const char *const products =
+        exec->nn.product != NULL ? exec->nn.product->name : bt_kern_blas_describe();
+    (void)snprintf(exec->description, sizeof exec->description,
+                   "cpu, %" PRId32 " thread%s%s, %s, matmul: %s%s%s", n_threads,
+                   n_threads == 1 ? "" : "s", pin_words[exec->pin], exec->kern.isa,
+                   in_encoder != NULL ? in_encoder : "",
+                   in_encoder != NULL ? " in the encoder, elsewhere " : "", products);
+}
+
 bt_status bt_exec_create_cpu(const bt_model *model, const bt_optim *optim,
                              const bt_exec_config *config, bt_exec **out, bt_error *err) {
     bt_status rc = BT_OK;
@@ -277,10 +288,8 @@ bt_status bt_exec_create_cpu(const bt_model *model, const bt_optim *optim,
     BT_CHECK(exec_ranks_init(exec, config, err));
     exec->parts.max_seqs = config->part_seqs;
     exec_scale_init(&exec->scale, config->precision, config->loss_scale);
-    (void)snprintf(exec->description, sizeof exec->description,
-                   "cpu, %" PRId32 " thread%s%s, %s, matmul: %s", n_threads,
-                   n_threads == 1 ? "" : "s", pin_words[config->pin.pin], exec->kern.isa,
-                   exec->nn.product != NULL ? exec->nn.product->name : bt_kern_blas_describe());
+    exec->pin = config->pin.pin;
+    exec_cpu_note_products(exec, NULL);
     *out = &exec->base;
     exec = NULL;
 done:

@@ -320,6 +320,7 @@ bt_status exec_cpu_round_weights(bt_exec *base, bt_exec_rounded *out, bt_error *
     exec->is_16 = false; /* what is rounded is float32 */
     release_floats(exec);
     exec_packs_drop(exec);
+    exec_cpu_note_products(exec, exec->int8->kern->name);
     *out = (bt_exec_rounded){.kernels = exec->int8->kern->name,
                              .n_bytes = exec->int8->n_bytes,
                              .n_bytes_before = exec->released_bytes};

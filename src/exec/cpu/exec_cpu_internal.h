@@ -191,6 +191,7 @@ typedef struct exec_cpu {
     size_t          released_bytes; /* of base.param, which took the place of these */
     const bt_batch *begun;          /* the step that was made and not ended; NULL: none */
     bt_step_result  begun_result;
+    bt_pin          pin;
     char            description[EXEC_DESCRIPTION_BYTES];
 } exec_cpu;
 
@@ -238,6 +239,9 @@ exec_evaluate_fn        exec_cpu_evaluate;
 exec_window_tokens_fn   exec_cpu_window_tokens;
 exec_evaluate_window_fn exec_cpu_evaluate_window;
 exec_round_weights_fn   exec_cpu_round_weights; /* exec_cpu_int8.c */
+/* exec_cpu.c: what bt_exec_describe says of products. in_encoder: of those in the encoder, where
+ * they are others; or NULL. */
+void exec_cpu_note_products(exec_cpu *exec, const char *in_encoder);
 /* exec_cpu_scale.c */
 bt_loss_scale exec_cpu_get_loss_scale(const bt_exec *exec);
 void          exec_cpu_set_loss_scale(bt_exec *exec, bt_loss_scale scale);

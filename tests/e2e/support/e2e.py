@@ -425,6 +425,19 @@ def replace_checksum(index_path, wanted, crc):
         out.write(index)
 
 
+def damage_weight(prefix, part, number, everywhere=False):
+    """Puts a number into the variable of a checkpoint whose key has such a part, with a checksum that fits."""
+    found = read_bundle(prefix)
+    key = next(k for k in sorted(found) if part in k and 'OPTIMIZER_SLOT' not in k)
+    word = struct.pack('<f', number)
+    raw = found[key].raw
+    wrong = word * (len(raw) // 4) if everywhere else raw[:20] + word + raw[24:]
+    with open(prefix + '.data-00000-of-00001', 'rb+') as data:
+        data.seek(data.read().index(raw))
+        data.write(wrong)
+    replace_checksum(prefix + '.index', key, masked_crc(wrong))
+
+
 SUFFIX = '/.ATTRIBUTES/VARIABLE_VALUE'
 
 

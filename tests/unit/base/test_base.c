@@ -106,6 +106,26 @@ static void test_numbers_print_as_python_does(void **state) {
     assert_string_equal(bt_f32_repr(1.0992244f, buffer), "1.0992244");
 }
 
+/* At each place of several blocks, and only what is not finite: the largest number is. */
+static void test_what_is_not_finite_is_found(void **state) {
+    (void)state;
+    enum { N = 2100 };
+    static float       values[N];
+    static const float odd[] = {NAN, INFINITY, -INFINITY};
+    for (int64_t i = 0; i < N; i++) {
+        values[i] = i % 3 == 0 ? FLT_MAX : i % 3 == 1 ? -FLT_MAX : 1e-45F;
+    }
+    assert_int_equal(bt_f32_find_odd(values, N), -1);
+    assert_int_equal(bt_f32_find_odd(values, 0), -1);
+    for (int64_t i = 0; i < N; i++) {
+        const float was = values[i];
+        values[i] = odd[i % 3];
+        assert_int_equal(bt_f32_find_odd(values, N), i);
+        assert_int_equal(bt_f32_find_odd(values, i), -1);
+        values[i] = was;
+    }
+}
+
 static void test_numbers_parse_strictly(void **state) {
     (void)state;
     int64_t i = 0;
@@ -611,6 +631,7 @@ int main(void) {
         cmocka_unit_test(test_errors_carry_context),
         cmocka_unit_test(test_allocation_can_be_made_to_fail),
         cmocka_unit_test(test_numbers_print_as_python_does),
+        cmocka_unit_test(test_what_is_not_finite_is_found),
         cmocka_unit_test(test_numbers_parse_strictly),
         cmocka_unit_test(test_strings_grow),
         cmocka_unit_test(test_strings_have_a_maximum),
