@@ -8,6 +8,7 @@
 #include "bert_train_short.h"
 #include "bt/base/arena.h"
 #include "bt/base/map.h"
+#include "bt/comm.h"
 
 /* "a,b" */
 static bt_status split_columns(const char *flag, const char *text, column_list *out,
@@ -236,10 +237,13 @@ static bt_status decide_classes(short_run *run, const char *input, const bt_data
 static bt_status read_config(const short_run *run, bt_arena *arena, bt_data_config *out,
                              bt_error *err) {
     BT_TRY(bt_arena_init(arena, 4096, err));
+    bt_comm_job job = {0};
     BT_TRY(bt_data_config_read(run->conf, TRAIN, 0, arena, out, err));
-    /* a command without that flag only looks */
-    out->index_is_fixed =
-        !bt_flags_has(run->flags, "dry_run") || bt_flags_bool(run->flags, "dry_run");
+    BT_TRY(bt_comm_job_read(&job, err));
+    /* a command without that flag only looks, and of several processes the first one writes */
+    out->index_is_fixed = !bt_flags_has(run->flags, "dry_run") ||
+                          bt_flags_bool(run->flags, "dry_run") || job.rank > 0;
+    bt_comm_job_deinit(&job);
     return BT_OK;
 }
 

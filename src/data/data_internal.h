@@ -118,8 +118,8 @@ struct data_rows {
     uint32_t                  content; /* crc32c that names what the files say; the kind's own */
 };
 
-/* is_used [n_rows]: the rows that config.held_out wants. told : what the line says of
- * it, without the section's name. */
+/* is_used [n_rows]: the rows that config.held_out wants. told: what the line says of it, without
+ * the section's name; behind a "\n" what a warning does, where there is one. */
 bt_status data_split_draw(data_rows *rows, const bt_data_config *config, bool *is_used,
                           bt_str *told, bt_error *err);
 /* The same of n things without labels, called what (NULL: nothing is told), numbered from 0. */

@@ -139,22 +139,28 @@ static void count_missing(missing_classes *m, int64_t label, int64_t n_rows, int
     }
 }
 
-/* What is counted of such a class says nothing. */
-static void warn_missing(const bt_data_config *config, const missing_classes *m) {
+/* What is counted of such a class says nothing. In told it is a line of its own. */
+static bt_status warn_missing(const bt_data_config *config, const missing_classes *m, bt_str *told,
+                              bt_error *err) {
     char others[48] = " has";
     if (m->n > 1) {
         (void)snprintf(others, sizeof others, " and %" PRId64 " other%s have", m->n - 1,
                        m->n == 2 ? "" : "s");
     }
-    if (m->n > 0) {
-        bt_log(BT_LOG_WARNING,
-               "%s: class %" PRId64 " (%" PRId64 " row%s in all)%s no row in this part: %s; more "
-               "rows or fewer folds would help",
-               config->section != NULL ? config->section : "the data", m->first, m->n_rows,
-               m->n_rows == 1 ? "" : "s", others,
-               config->held_out == BT_HELD_OUT_ONLY ? "what is measured of it says nothing"
-                                                    : "it cannot be learned");
+    if (m->n == 0) {
+        return BT_OK;
     }
+    const size_t at = told->len + 1;
+    BT_TRY(bt_str_appendf(
+        told, err,
+        "\nclass %" PRId64 " (%" PRId64
+        " row%s in all)%s no row in this part: %s; more rows or fewer folds would help",
+        m->first, m->n_rows, m->n_rows == 1 ? "" : "s", others,
+        config->held_out == BT_HELD_OUT_ONLY ? "what is measured of it says nothing"
+                                             : "it cannot be learned"));
+    bt_log(BT_LOG_WARNING, "%s: %s", config->section != NULL ? config->section : "the data",
+           bt_str_text(told) + at);
+    return BT_OK;
 }
 
 static bt_status draw(split_list *list, const char *what, bool has_classes,
@@ -187,7 +193,7 @@ static bt_status draw(split_list *list, const char *what, bool has_classes,
     BT_CHECK(
         tell(list->n, what, config, has_classes ? bt_str_text(&classes) : NULL, n_held, told, err));
     if (has_classes) {
-        warn_missing(config, &missing);
+        BT_CHECK(warn_missing(config, &missing, told, err));
     }
 done:
     bt_str_deinit(&classes);

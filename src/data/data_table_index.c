@@ -22,7 +22,7 @@ static bt_status ask(const table_rows *rows, const bt_data_config *config, bt_st
     const bt_data_schema *const schema = rows->schema;
     const bool                  are_named = data_census_names(schema);
     BT_TRY(bt_str_appendf(
-        out, err, "table 1: %d %d %d '%s' %d %d %zu %d %d\n", (int)wish->table, wish->delimiter,
+        out, err, "table 2: %d %d %d '%s' %d %d %zu %d %d\n", (int)wish->table, wish->delimiter,
         wish->quote, wish->encoding.name != NULL ? wish->encoding.name : "",
         (int)schema->label_kind, wish->has_header ? 1 : 0, rows->n_label_keys,
         schema->label_kind == BT_LABEL_MULTI ? schema->label_separator : 0, are_named ? 1 : 0));
@@ -299,13 +299,23 @@ static bool take_kept(table_rows *rows) {
     return ok && bt_reader_left(&r) == 0;
 }
 
+/* As the drawing of the rows did: a line, and a second one that warns. */
+static void repeat_told(const table_rows *rows) {
+    const char *const told = bt_str_text(&rows->told);
+    const size_t      n = strcspn(told, "\n");
+    bt_log(BT_LOG_INFO, "%s: %.*s", rows->wish.section, (int)n, told);
+    if (told[n] != '\0') {
+        bt_log(BT_LOG_WARNING, "%s: %s", rows->wish.section, told + n + 1);
+    }
+}
+
 bt_status table_index_settle(table_rows *rows, bool *is_restored, bt_error *err) {
     if (!take_kept(rows)) {
         *is_restored = false;
         return forget(rows, err);
     }
     if (rows->told.len > 0) {
-        bt_log(BT_LOG_INFO, "%s: %s", rows->wish.section, bt_str_text(&rows->told));
+        repeat_told(rows);
     }
     bt_str_deinit(&rows->index_file.facts);
     return BT_OK;

@@ -12,6 +12,7 @@ import time
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), 'support'))
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import e2e  # noqa: E402
+import ranks  # noqa: E402
 import text_input  # noqa: E402
 
 KNOWN, KEPT, DAMAGED = 'rows are is known from', 'is kept in', 'the index is not used'
@@ -109,6 +110,20 @@ class SameBits(Indexed):
         self.assertEqual(third.stderr.count(KNOWN) - third.stderr.count(KEPT), 0)
         self.same_run('third_off', 'third')
 
+    def test_a_class_without_a_row_is_told_again(self):
+        """Of rows that are held out: whoever starts a second time may not have seen the first one's warning."""
+        self.table('train.tsv', self.rows['train'] + [('the dog', 2)])
+        keys = 'task.model.num_classes=3,' + ','.join(
+            'task.%s.held_out=%s,task.%s.held_out_share=0.25' % (section, what, section)
+            for section, what in (('train_data', 'without'), ('validation_data', 'only')))
+        files = ('data/train.tsv', 'data/train.tsv', QUICK + ',' + keys)
+        runs = [self.start(*files[:2], files[2] + more, model_dir=name)
+                for name, more in (('off', ',runtime.data_index=none'), ('first', ''), ('second', ''))]
+        self.assertEqual([said for _, said in runs], [runs[0][1]] * 3)
+        self.assertEqual(runs[2][0].stderr.count(KNOWN), 2)
+        self.assertEqual([r.stderr.count('warning: task.validation_data: class 2 (1 row in all) has no row in this part') +
+                          r.stderr.count('warning: task.train_data: class 2 (1 row in all) has no row in this part') for r, _ in runs], [1] * 3)
+
     def test_goes_on_with_one_that_came_or_went(self):
         self.both()
         self.start(model_dir='straight', more='runtime.data_index=none')
@@ -150,6 +165,25 @@ class Short(Indexed):
         result = e2e.run(words + ['--model_dir=third'], cwd=self.folder, env=self.env)
         self.assertNotIn(KNOWN, result.stderr)
         self.assertIn('maybe', result.stderr)
+
+    def test_of_several_processes_the_first_one_keeps_it(self):
+        """Also what the short command learned before they know of each other. No index can lie beside this file, and
+        each process has a cache of its own."""
+        name = 'x' * 245 + '.csv'
+        self.table(name, [(text, ('no', 'yes')[label]) for text, label in self.rows['train']])
+        self.write('classless.yaml', e2e.TINY_MODEL.replace('    num_classes: 3\n', ''))
+        words = ['--experiment=bert/sentence_prediction', '--mode=train', '--config_file=classless.yaml', '--train=data/' + name, '--model_dir=together',
+                 '--params_override=runtime.threads=1,runtime.distribution_strategy=multi_worker_mirrored,trainer.train_steps=2,'
+                 'trainer.steps_per_loop=2,task.train_data.seq_length=16,task.train_data.vocab_file=' + text_input.VOCAB]
+        job = ranks.Job(e2e.program(), cwd=self.folder)
+        self.addCleanup(job.kill)
+        addresses = ranks.addresses_of(2)
+        for rank in range(2):
+            job.start({**ranks.tf_config(addresses, rank), **self.env, 'XDG_CACHE_HOME': self.path('cache%d' % rank)}, *words)
+        for code, out, err in job.end():
+            self.assertEqual(code, 0, out + err)
+        self.assertEqual(len(os.listdir(self.path('cache0/bert-train/index'))), 2)
+        self.assertFalse(os.path.exists(self.path('cache1')))
 
     def test_an_empty_place_is_refused(self):
         self.table('t.csv', [(text, str(label)) for text, label in self.rows['train']])

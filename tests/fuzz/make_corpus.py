@@ -386,6 +386,11 @@ CORPUS = {
         "shard": b"s" + frame(SET_ROW) * 2, "mended": b"m" + frame(SET_ROW) * 3},
     "comm": COMM,
     "table": TABLES,
+    # changes of an index of a table (4), one with rows held out (5), records (6); unmended (0): what, where, by what (fuzz_index.c)
+    "index": {"table": b"\4", "held_out": b"\5", "records": b"\6", "damaged": b"\0" + b"\0\x50\0\x10", "cut": b"\0" + b"\4\x40\0\0",
+              **{f"{name}_{what}": first + bytes([1, at % 256, at // 256, by]) for name, first in (("table", b"\4"), ("held_out", b"\5"), ("records", b"\6"))
+                 for at, what, by in ((8, "rows", 247), (24, "facts", 0), (48, "names", 0))},
+              **{f"facts_{at}": b"\4" + bytes([1, at % 256, at // 256, 255]) for at in range(72, 600, 132)}},
     "pairs": PAIRS,
     "gold": GOLD,
     "weights": WEIGHTS,
