@@ -19,6 +19,7 @@
 enum {
     MAX_PIECE_ROWS = 2016, /* a multiple of the tiles' rows; bounds the packed rows of A */
     PACK_COST = 28,        /* moving one element into a panel, in multiply-adds of a tile */
+    READ_COST = 4,         /* where it lies, while those of the other factor are moved */
     SMALL_CACHE_BYTES = 1 << 18,
     LARGE_CACHE_BYTES = 1 << 21,
     CACHE_WAY_BYTES = 1 << 12, /* of the first cache */
@@ -39,7 +40,8 @@ typedef struct product_job {
     int64_t                cols_there; /* of all C, each filled up to whole tiles */
     int64_t                rows, cols; /* of a piece */
     int64_t                n_row_pieces, n_col_pieces;
-    bool                   in_place; /* A is read where it lies, but for the last rows */
+    int64_t                row_cost, col_cost; /* PACK_COST, or less */
+    bool                   in_place;           /* A is read where it lies, but for the last rows */
     const bt_nn_packed    *packed[BT_NN_MOST_PRODUCTS]; /* B, already; or NULL */
 } product_job;
 
@@ -353,9 +355,21 @@ static void piece_task(void *context, int64_t task, int32_t thread) {
     }
 }
 
+/* A factor that has panels, or needs none, may have more pieces than one that every piece packs for
+ * itself. Where neither or both are packed, pieces are near to squares. */
+static void set_costs(product_job *job) {
+    bool is_packed = true;
+    for (int32_t i = 0; i < job->n; i++) {
+        is_packed = is_packed && job->packed[i] != NULL;
+    }
+    job->row_cost = job->in_place && !is_packed ? READ_COST : PACK_COST;
+    job->col_cost = is_packed && !job->in_place ? READ_COST : PACK_COST;
+}
+
 /* What the busiest thread does, in multiply-adds for each step of the summed dimension. */
-static int64_t cost_of(int64_t rows, int64_t cols, int64_t n_pieces, int32_t n_threads) {
-    return ceil_div(n_pieces, n_threads) * (rows * cols + PACK_COST * (rows + cols));
+static int64_t cost_of(const product_job *job, int64_t rows, int64_t cols, int64_t n_pieces) {
+    return ceil_div(n_pieces, bt_pool_n_threads(job->nn->pool)) *
+           (rows * cols + job->row_cost * rows + job->col_cost * cols);
 }
 
 static void try_cut(product_job *job, int64_t n_row_pieces, int64_t n_col_pieces, int64_t *best) {
@@ -366,7 +380,7 @@ static void try_cut(product_job *job, int64_t n_row_pieces, int64_t n_col_pieces
     const int64_t                cols = ceil_div(b_panels, n_col_pieces) * kern->cols;
     const int64_t                n_rows = ceil_div(job->p->M, rows);
     const int64_t                n_cols = ceil_div(job->cols_there, cols);
-    const int64_t cost = cost_of(rows, cols, n_rows * n_cols, bt_pool_n_threads(job->nn->pool));
+    const int64_t                cost = cost_of(job, rows, cols, n_rows * n_cols);
     if (cost < *best) {
         *best = cost;
         job->rows = rows;
@@ -425,6 +439,7 @@ static void run_pieces(bt_nn *nn, const bt_nn_product *p, int32_t n, bool is_sum
     }
     job.n_blocks = ceil_div(p->K, job.depth);
     job.n_steps = job.n_blocks * (is_sum ? n : 1);
+    set_costs(&job);
     cut_pieces(&job);
     bt_pool_run_cut(nn->pool, job.n_row_pieces * job.n_col_pieces, piece_task, &job);
 }
