@@ -29,9 +29,9 @@ static const packs_case cases[] = {
     {"{\"optimizer\": {\"type\": \"adamw\"}, \"ema\": {\"average_decay\": 0.9}, " RATE "}", true,
      true, 32, NULL},
     /* chunks of an optimizer that end within rows, and within what is packed together */
-    {"{\"optimizer\": {\"type\": \"adamw\"}, \"layer_decay\": 0.9, " RATE "}", false, false, 228,
+    {"{\"optimizer\": {\"type\": \"adamw\"}, \"layer_decay\": 0.9, " RATE "}", false, false, 132,
      NULL},
-    {"{\"optimizer\": {\"type\": \"lamb\"}, " RATE "}", false, false, 228, NULL},
+    {"{\"optimizer\": {\"type\": \"lamb\"}, " RATE "}", false, false, 132, NULL},
     {"{\"optimizer\": {\"type\": \"sgd\"}, " RATE "}", false, false, 32, NULL},
     {"{\"optimizer\": {\"type\": \"adamw\"}, " RATE "}", false, false, 32, "layers.0"},
 };
