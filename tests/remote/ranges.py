@@ -2,6 +2,7 @@
 """A large table in a store that has an index: the first step comes without the file, the weights are those of a
 local one, and an object that was written again is read again."""
 import os
+import re
 import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), 'support'))
@@ -69,20 +70,22 @@ class Ranges(remote_case.RemoteCase):
         """Their states are known from the list: the first start looks at none of them twice, the second at those that it
         reads (the first 1000 rows, of which tokens are counted, and those of the steps). One that was written again is
         seen by the list alone."""
-        for scheme, n_first, n_sample in (('s3', 60, 25), ('gs', 0, 0)):
+        for scheme, n_first, n_sample in (('s3', 100, 25), ('gs', 0, 0)):
             with self.subTest(scheme):
                 self.env.update({} if scheme == 's3' else {'STORAGE_EMULATOR_HOST': self.server.url})
-                self.shards(60)
+                self.shards(100)
                 path = '%s://bucket/s/*.tsv' % scheme
                 env = {'run_how': {'env': dict(self.env, BERT_TRAIN_INDEX_BYTES='0')}}
                 for turn, known, most in (('first', False, n_first), ('second', True, n_sample), ('third', True, n_sample), ('fourth', False, n_first)):
                     if turn == 'fourth':
-                        self.store.put('bucket', 's/59.tsv', self.store.get('s/59.tsv').replace(b'film', b'plot'))
+                        self.store.put('bucket', 's/99.tsv', self.store.get('s/99.tsv').replace(b'film', b'plot'))
                     since = len(self.store.log)
                     result = self.train(mode='train', model_dir=scheme + turn, override='task.train_data.input_path=%s,%s' % (path, KEYS), **env)
                     # beyond the open: a file of which a row is read
                     self.assertLessEqual(self.looks(since), most + 2 * 8, turn)
                     self.assertEqual('rows are is known from' in result.stderr, known, turn)
+                    n_reads = sum(re.match(r'GET (/bucket/s/|/download/)', line) is not None for line in self.store.log[since:])
+                    self.assertLessEqual(n_reads, 100, turn)  # each was transferred once
 
     def test_all_rows_of_a_shuffled_file(self):
         """Blocks that were asked for one by one, then all others beside: every row is the local one."""

@@ -22,6 +22,7 @@ import urllib.request
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), 'support'))
 import aws  # noqa: E402
 import emulator  # noqa: E402
+import relay  # noqa: E402
 import remote_case  # noqa: E402
 from remote_case import e2e  # noqa: E402
 
@@ -183,6 +184,54 @@ class Jobs:
         for name in ('t.tf_record', 'e.tf_record', 'meta'):
             with open(self.path(name), 'rb') as file:
                 self.assertEqual(self.get('made/deep/' + name), file.read())
+
+    def first_step(self, model_dir, data_index, home):
+        """Two steps on the large table, on a machine with that home: the bytes of the store's answers before step 0."""
+        between = relay.Relay(self.url)
+        self.addCleanup(between.close)
+        os.makedirs(self.path(home), exist_ok=True)
+        env = dict(os.environ, **dict(self.env, HOME=self.path(home), AWS_ENDPOINT_URL=between.url, BERT_TRAIN_INDEX_BYTES='1000000'))
+        override = ('runtime.threads=1,runtime.data_index=%s,task.train_data.input_path=%s,task.train_data.text_fields=[sentence],'
+                    'task.train_data.vocab_file=vocab.txt,task.train_data.global_batch_size=2,task.validation_data.input_path=null,'
+                    'trainer.validation_interval=0,trainer.train_steps=2,trainer.steps_per_loop=1,trainer.checkpoint_interval=2'
+                    % (data_index, self.at('big/*.tsv') if data_index != 'none' else 'big*.tsv'))
+        child = subprocess.Popen([e2e.program()] + self.args(mode='train', model_dir=model_dir, override=override), cwd=self.folder,
+                                 stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, env=env, text=True)
+        said, n_before = '', None
+        for line in child.stderr:
+            said += line
+            n_before = between.n_bytes if 'ready for the first step' in line else n_before
+        child.stderr.close()
+        self.assertEqual(child.wait(), 0, said)
+        return said, n_before
+
+    def test_the_first_step_on_another_machine(self):
+        """One machine reads a large input through and keeps its index in the store; another, that has never seen it, starts
+        with that index and the blocks of the first rows. Both train to the bits of local files."""
+        words = 'the film was good bad great awful a plot actors and boring fun no idea'.split()
+        self.write('vocab.txt', '\n'.join(['[PAD]', '[UNK]', '[CLS]', '[SEP]', '[MASK]'] + words) + '\n')
+        n_all = 0
+        for part in range(4):
+            block = ''.join('%s\t%d\n' % (' '.join(words[(i * 7 + k * k + part) % 15] for k in range(12)), i % 2) for i in range(1000))
+            table = b'sentence\tlabel\n' + block.encode() * 120
+            self.write('big%d.tsv' % part, table)
+            self.put('big/%d.tsv' % part, table)
+            n_all += len(table)
+        self.first_step('local', 'none', 'home')
+        said, n_first = self.first_step('first', self.at('kept'), 'home1')
+        self.assertIn('is kept in s3://', said)
+        self.assertGreaterEqual(n_first, n_all)
+        self.assertEqual(len(self.names('kept/')), 1)
+        said, n_second = self.first_step('second', self.at('kept'), 'home2')
+        self.assertIn('rows are is known from s3://', said)
+        self.assertLess(n_second, n_all / 2)
+        print('before step 0: %d of %d bytes, then %d' % (n_first, n_all, n_second))
+        for folder in ('first', 'second'):
+            self.same_values(self.path('local', 'ckpt-2'), self.path(folder, 'ckpt-2'))
+        self.put('big/2.tsv', table.replace(b'good', b'fun '))  # of the same size: its list tells
+        said, n_third = self.first_step('third', self.at('kept'), 'home3')
+        self.assertNotIn('rows are is known from', said)
+        self.assertGreaterEqual(n_third, n_all)
 
     def test_parts(self):
         """They want parts of 5 MiB, and check their tags."""

@@ -19,6 +19,7 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -34,7 +35,8 @@ enum {
     RUN_BLOCKS = 8, /* in one request at most */
     AHEAD_BLOCKS = 12 * RUN_BLOCKS,
     JUMPS_OF_A_SHUFFLE = 16,
-    MAX_KEPT = 64,
+    MIN_KEPT = 64,
+    MAX_KEPT = 1024,
     MAX_DAMAGED = 3
 };
 static const int64_t block_bytes = (int64_t)1 << 18;
@@ -168,6 +170,13 @@ static bool is_same(const block_file *file, const char *path, const remote_info 
            (info->version != BT_FS_ANY_VERSION || info->etag[0] != '\0');
 }
 
+/* Of those that nobody has open: each holds a descriptor, of which others need most. */
+static size_t most_kept(void) {
+    struct rlimit limit = {0};
+    const rlim_t  share = getrlimit(RLIMIT_NOFILE, &limit) == 0 ? limit.rlim_cur / 4 : 0;
+    return share < MIN_KEPT ? MIN_KEPT : share < MAX_KEPT ? (size_t)share : MAX_KEPT;
+}
+
 /* The files that nobody has open and that were not used for the longest time make room. */
 static void drop_unused(void) {
     for (;;) {
@@ -183,7 +192,7 @@ static void drop_unused(void) {
                              : oldest;
             }
         }
-        if (oldest == n_registry || (n_unused <= MAX_KEPT && n_bytes <= max_kept_bytes)) {
+        if (oldest == n_registry || (n_unused <= most_kept() && n_bytes <= max_kept_bytes)) {
             return;
         }
         file_free(registry[oldest]);
