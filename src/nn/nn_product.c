@@ -42,6 +42,8 @@ typedef struct product_job {
     int64_t                n_row_pieces, n_col_pieces;
     int64_t                row_cost, col_cost; /* PACK_COST, or less */
     bool                   in_place;           /* A is read where it lies, but for the last rows */
+    bool                   is_packed;          /* all B, already */
+    bool                   is_deep; /* a tile's rows meet all steps before they leave the cache */
     const bt_nn_packed    *packed[BT_NN_MOST_PRODUCTS]; /* B, already; or NULL */
 } product_job;
 
@@ -255,8 +257,8 @@ static void run_to_c(const product_job *job, piece *at, const panels *to, const 
     }
 }
 
-/* What is packed at once where the sums of a tile's rows stay in the scratch until they are
- * complete: rows and columns in all their depth. */
+/* What is packed at once where the sums of a tile's rows are completed before the next ones: rows
+ * and columns in all their depth. */
 typedef struct deep_block {
     int64_t n_blocks; /* of the summed dimension */
     int64_t rows, cols;
@@ -265,11 +267,22 @@ typedef struct deep_block {
     bool    is_too_deep;      /* for even one panel of columns: factors are packed for each tile */
 } deep_block;
 
+/* Sums of float32 can wait in C, at the cost of one more way through memory a step. They need not
+ * where all columns of a piece have room at once: nothing is read or packed twice then. */
+static bool has_room_deep(const product_job *job) {
+    const bt_kern_product *const kern = job->kern;
+    const int64_t                rows = MAX_PIECE_ROWS / kern->rows / job->n_steps * kern->rows;
+    const int64_t cols = block_cols(kern) * kern->depth / (job->depth * job->n_steps);
+    return job->n_steps > 1 && job->cols <= cols && rows > 0 &&
+           (job->is_packed || job->rows <= rows);
+}
+
 static deep_block deep_block_of(const product_job *job) {
     const bt_kern_product *const kern = job->kern;
     deep_block                   b = {.n_blocks = job->n_steps};
     const int64_t                n_row_panels = MAX_PIECE_ROWS / kern->rows / b.n_blocks;
-    const int64_t                n_col_panels = block_cols(kern) / kern->cols / b.n_blocks;
+    const int64_t                n_col_panels =
+        job->p->c16 == NULL ? job->cols / kern->cols : block_cols(kern) / kern->cols / b.n_blocks;
     b.is_too_deep = n_row_panels == 0 || n_col_panels == 0;
     b.rows = (b.is_too_deep ? 1 : n_row_panels) * kern->rows;
     b.cols = (b.is_too_deep ? 1 : n_col_panels) * kern->cols;
@@ -279,11 +292,15 @@ static deep_block deep_block_of(const product_job *job) {
     return b;
 }
 
-/* All tiles of the rows and columns that are packed. */
+/* All tiles of the rows and columns that are packed. Sums are in C, or, to be rounded, in the
+ * scratch. */
 static void multiply_deep(const product_job *job, piece *at, const panels *to,
                           const deep_block *deep) {
     const bt_kern_product *const kern = job->kern;
+    const bool                   in_c = at->p->c16 == NULL;
+    const int64_t                ld = in_c ? at->p->ld_c : deep->ld_sums;
     for (int64_t i = at->row; i < at->end_row; i += kern->rows) {
+        float *const sums = in_c ? at->p->c + i * ld + at->col : to->sums;
         for (int64_t n = 0; n < deep->n_blocks; n++) {
             const unsigned char *b = to->b + (size_t)n * deep->b_bytes;
             set_step(job, at, n);
@@ -293,12 +310,12 @@ static void multiply_deep(const product_job *job, piece *at, const panels *to,
             if (deep->is_too_deep || at->packed != NULL) {
                 b = pack_b(job, at, to->b);
             }
-            multiply_row(job, at, i, to->sums, deep->ld_sums,
+            multiply_row(job, at, i, sums, ld,
                          to->a + (size_t)n * deep->a_bytes +
                              nn_panels_bytes(kern, i - at->row, at->depth),
                          b);
         }
-        finish_row(job, at, i, to->sums, deep->ld_sums);
+        finish_row(job, at, i, sums, ld);
     }
 }
 
@@ -315,8 +332,8 @@ static void run_deep_columns(const product_job *job, piece *at, const panels *to
     }
 }
 
-/* A tile's rows meet all blocks of the summed dimension before they leave the cache, rounded. */
-static void run_to_c16(const product_job *job, piece *at, const panels *to, const columns *all) {
+/* A tile's rows meet all blocks of the summed dimension before they leave the cache. */
+static void run_deep(const product_job *job, piece *at, const panels *to, const columns *all) {
     const deep_block deep = deep_block_of(job);
     const int64_t    end_row = at->end_row;
     for (; at->row < end_row; at->row += deep.rows) {
@@ -345,8 +362,8 @@ static void piece_task(void *context, int64_t task, int32_t thread) {
     if (job->kern->start != NULL) {
         job->kern->start();
     }
-    if (job->p->c16 != NULL) {
-        run_to_c16(job, &at, &to, &all);
+    if (job->is_deep) {
+        run_deep(job, &at, &to, &all);
     } else {
         run_to_c(job, &at, &to, &all);
     }
@@ -358,12 +375,12 @@ static void piece_task(void *context, int64_t task, int32_t thread) {
 /* A factor that has panels, or needs none, may have more pieces than one that every piece packs for
  * itself. Where neither or both are packed, pieces are near to squares. */
 static void set_costs(product_job *job) {
-    bool is_packed = true;
+    job->is_packed = true;
     for (int32_t i = 0; i < job->n; i++) {
-        is_packed = is_packed && job->packed[i] != NULL;
+        job->is_packed = job->is_packed && job->packed[i] != NULL;
     }
-    job->row_cost = job->in_place && !is_packed ? READ_COST : PACK_COST;
-    job->col_cost = is_packed && !job->in_place ? READ_COST : PACK_COST;
+    job->row_cost = job->in_place && !job->is_packed ? READ_COST : PACK_COST;
+    job->col_cost = job->is_packed && !job->in_place ? READ_COST : PACK_COST;
 }
 
 /* What the busiest thread does, in multiply-adds for each step of the summed dimension. */
@@ -441,6 +458,7 @@ static void run_pieces(bt_nn *nn, const bt_nn_product *p, int32_t n, bool is_sum
     job.n_steps = job.n_blocks * (is_sum ? n : 1);
     set_costs(&job);
     cut_pieces(&job);
+    job.is_deep = p->c16 != NULL || has_room_deep(&job);
     bt_pool_run_cut(nn->pool, job.n_row_pieces * job.n_col_pieces, piece_task, &job);
 }
 

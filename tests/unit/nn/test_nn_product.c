@@ -6,7 +6,6 @@
  * Factors and results of bfloat16 give the bits that rounding them gives; the bits are the same for
  * one and three threads, and for products one after another and as one job. */
 #include <math.h>
-#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -494,76 +493,6 @@ static void test_float16_at_its_edges(void **state) {
     }
 }
 
-/* Rows of A and columns of B that were packed, each time they were. */
-static bt_kern_product     counted;
-static atomic_int_fast64_t n_packed_rows, n_packed_cols;
-
-static void count_a(void *to, const float *x, int64_t wide_step, int64_t deep_step, int64_t n_wide,
-                    int64_t n_there, int64_t depth) {
-    atomic_fetch_add(&n_packed_rows, n_wide);
-    counted.pack_a(to, x, wide_step, deep_step, n_wide, n_there, depth);
-}
-
-static void count_b(void *to, const float *x, int64_t wide_step, int64_t deep_step, int64_t n_wide,
-                    int64_t n_there, int64_t depth) {
-    atomic_fetch_add(&n_packed_cols, n_wide);
-    counted.pack_b(to, x, wide_step, deep_step, n_wide, n_there, depth);
-}
-
-static void expect_packed(bt_nn *nn, const bt_nn_product *p, int32_t n, int64_t rows,
-                          int64_t cols) {
-    atomic_store(&n_packed_rows, 0);
-    atomic_store(&n_packed_cols, 0);
-    bt_nn_products_beside(nn, p, n);
-    assert_int_equal(atomic_load(&n_packed_rows), rows);
-    assert_int_equal(atomic_load(&n_packed_cols), cols);
-}
-
-/* Two threads: B, which has no panels yet, has half of its columns in each where A lies ready; and
- * where both must be packed, three gradients pack the rows that they share once a thread. */
-static void test_nothing_is_packed_twice(void **state) {
-    (void)state;
-    enum { TOKENS = 420, WIDTH = 128 };
-    bt_kern  kern;
-    bt_pool *pool = NULL;
-    assert_ok(bt_kern_select("auto", &kern, err));
-    if (kern.products[BT_PRECISION_F32].tile_in_place == NULL) {
-        test_skip("these kernels pack both factors");
-    }
-    assert_ok(bt_pool_create(&pool, 2, err));
-    counted = kern.products[BT_PRECISION_F32];
-    bt_kern_product product = counted;
-    product.pack_a = count_a;
-    product.pack_b = count_b;
-    bt_nn         nn = {.kern = &kern,
-                        .pool = pool,
-                        .product = &product,
-                        .panels = panels[0],
-                        .panel_bytes = sizeof panels[0]};
-    bt_nn_product p[BT_NN_MOST_PRODUCTS];
-    for (int i = 0; i < BT_NN_MOST_PRODUCTS; i++) {
-        p[i] = (bt_nn_product){.c = c + (ptrdiff_t)i * TOKENS * WIDTH,
-                               .ld_c = WIDTH,
-                               .a = a,
-                               .ld_a = WIDTH,
-                               .b = b + (ptrdiff_t)i * TOKENS * WIDTH,
-                               .ld_b = WIDTH,
-                               .M = TOKENS / product.rows * product.rows,
-                               .N = WIDTH,
-                               .K = WIDTH,
-                               .alpha = 1};
-    }
-    expect_packed(&nn, p, 1, 0, WIDTH);
-    expect_packed(&nn, p, BT_NN_MOST_PRODUCTS, 0, BT_NN_MOST_PRODUCTS * WIDTH);
-    for (int i = 0; i < BT_NN_MOST_PRODUCTS; i++) {
-        p[i].trans_a = BT_KERN_T;
-        p[i].M = WIDTH;
-        p[i].K = product.depth;
-    }
-    expect_packed(&nn, p, BT_NN_MOST_PRODUCTS, 2 * WIDTH, BT_NN_MOST_PRODUCTS * WIDTH);
-    bt_pool_free(pool);
-}
-
 /* BLAS promises nothing of the kind. */
 static void test_bits_do_not_depend_on_threads(void **state) {
     (void)state;
@@ -671,7 +600,6 @@ int main(void) {
 #else
         cmocka_unit_test(test_products_match),
         cmocka_unit_test(test_float16_at_its_edges),
-        cmocka_unit_test(test_nothing_is_packed_twice),
         cmocka_unit_test(test_bits_do_not_depend_on_threads),
 #endif
     };
