@@ -209,6 +209,11 @@ bt_status bt_train_compile_only(const bt_train_args *args, const char *target, b
             "--compile_only compiles one run: use --mode=train_and_eval instead of --mode=%s",
             bt_conf_mode_name(args->mode));
     }
+    if (!bt_conf_peek_is_empty(args->conf, "runtime.precision")) {
+        return BT_FAIL(err, BT_E_CONFIG,
+                       "--compile_only is for devices, which compute in what "
+                       "runtime.mixed_precision_dtype says: leave runtime.precision out");
+    }
     BT_TRY(bt_pjrt_target_parse(target, &aim.parsed, err));
     bt_status rc = compile_run(&run, finds_largest, out, err);
     if (rc == BT_OK) {

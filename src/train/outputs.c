@@ -27,20 +27,21 @@ bt_status outputs_check(const train_run *run, const bt_batch *batch, const float
     if (at < 0) {
         return BT_OK;
     }
-    const double  value = (double)logits[at];
-    const int64_t row = row_of(run, batch, n, at);
+    char              number[BT_F64_TEXT_MAX];
+    const char *const value = bt_f32_repr(logits[at], number);
+    const int64_t     row = row_of(run, batch, n, at);
     if (!bt_conf_mode_trains(run->args->mode)) {
         return BT_FAIL(err, BT_E_FORMAT,
                        BT_CONF_VALIDATION_DATA
                        ": row %" PRId64
-                       ": the model's output is %g, not a finite number: the weights of the "
+                       ": the model's output is %s, not a finite number: the weights of the "
                        "checkpoint are damaged or too large, take another one",
                        row, value);
     }
     return BT_FAIL(err, BT_E_DIVERGED,
                    "step %" PRId64 ": the model's output for row %" PRId64
                    " of " BT_CONF_VALIDATION_DATA
-                   " is %g, not a finite number: the training diverged, and there is nothing to "
+                   " is %s, not a finite number: the training diverged, and there is nothing to "
                    "evaluate; try a smaller learning rate",
                    run->step, row, value);
 }

@@ -446,6 +446,19 @@ class Places(Indexed):
         self.assertIn('cannot be kept', third.stderr)
         self.assertNotIn(KNOWN + ' ' + self.path('cache'), third.stderr)
 
+    def test_a_place_that_cannot_be(self):
+        """A file in the way, a folder that cannot be made or written: told, and the run is that without an index."""
+        self.both()
+        self.start(more=QUICK + ',runtime.data_index=none', model_dir='off')
+        self.write('in_the_way', 'x')
+        for i, place in enumerate(('in_the_way', 'in_the_way/below', 'data/train.tsv', '/proc/self/index', '/dev/null')):
+            result, _ = self.start(more=QUICK + ',runtime.data_index=' + place, model_dir='run%d' % i)
+            self.assertEqual((result.stderr.count('cannot be kept for the next start: '), result.stderr.count(KEPT)), (2, 0), str(result))
+            self.same_values(self.path('off', 'ckpt-1'), self.path('run%d' % i, 'ckpt-1'))
+        self.assertEqual((self.indexes(), os.path.exists(self.path('cache'))), ([], False))
+        with open(self.path('in_the_way'), encoding='utf-8') as kept:
+            self.assertEqual(kept.read(), 'x')
+
     def test_several_at_once(self):
         self.both()
         command = [e2e.program()] + self.args(

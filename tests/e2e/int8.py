@@ -119,19 +119,42 @@ class Int8(e2e.Case):
         self.assertEqual(len(set(told.stdout.splitlines())), 1)
 
     def test_refusals(self):
-        rows = [('train', '', r"mode 'train' is none that computes in 8 bits: eval and predict do"),
-                ('continuous_eval', '', r"mode 'continuous_eval' is none"),
-                ('predict', ',runtime.mixed_precision_dtype=float16', 'not in float16'),
-                ('eval', ',runtime.num_gpus=1', 'devices compute in what runtime.mixed_precision_dtype says'),
-                ('eval', '4', "'int84'")]
-        for mode, more, why in rows:
-            told = self.start('sentence', mode, INT8 + more, code=2, more=['--dry_run'])
-            self.assertRegex(told.stderr, why)
-            self.assertIn('runtime.precision', told.stderr)
-        told = e2e.run(['--mode=export', '--model_dir=sentence', '--export_format=hf', '--params_override=' + INT8,
-                        '--output_path=' + self.path('hf')], cwd=self.models)
-        self.assertEqual(told.code, 2, str(told))
-        self.assertIn('--export_precision', told.stderr)
+        rows = [(mode, '', r"mode '%s' is none that computes in 8 bits: eval and predict do" % mode) for mode in (
+            'train', 'train_and_eval', 'train_and_post_eval', 'continuous_eval', 'continuous_train_and_eval')]
+        for mode in ('eval', 'predict'):
+            rows += [(mode, ',runtime.mixed_precision_dtype=float16', 'not in float16'),
+                     (mode, ',runtime.num_gpus=1', 'devices compute in what runtime.mixed_precision_dtype says'),
+                     (mode, ',runtime.distribution_strategy=tpu', 'devices compute in what'),
+                     (mode, ',runtime.pjrt_plugin=/nowhere.so', 'devices compute in what'),
+                     (mode, '4', "'int84'")]
+        for task in jobs.TASKS:
+            for mode, more, why in rows:
+                told = self.start(task, mode, INT8 + more, code=2, more=['--dry_run'])
+                self.assertRegex(self.one_error(told), why)
+                self.assertIn('runtime.precision', told.stderr)
+            told = e2e.run(['--mode=export', '--model_dir=' + task, '--export_format=onnx', '--params_override=' + INT8,
+                            '--output_path=' + self.path('onnx')], cwd=self.models)
+            self.assertEqual(told.code, 2, str(told))
+            self.assertIn('--export_precision', self.one_error(told))
+            self.assertFalse(os.path.exists(self.path('onnx')))
+        for more, why in ((['--benchmark'], '--benchmark measures the steps of a training'), (['--seeds=1,2'], '--seeds trains'),
+                          (['--compile_only=h100'], 'leave runtime.precision out')):
+            self.assertIn(why, self.one_error(self.start('sentence', 'eval', code=2, more=more)))
+
+    def test_what_it_goes_with(self):
+        """Keys that say how the rest is computed are obeyed: the words name both, the numbers are those of 8 bits."""
+        self.start('sentence', 'eval')
+        usual = self.evaluated('sentence')
+        for keys, word in (('runtime.isa=ref', ', ref, '), ('runtime.matmul=blas', 'BLAS'), ('runtime.distribution_strategy=mirrored', 'float32'),
+                           ('runtime.distribution_strategy=multi_worker_mirrored', 'float32'), ('runtime.recompute=true', 'float32'),
+                           ('trainer.gradient_accumulation_steps=2', 'float32'), ('runtime.threads=9', '9 threads')):
+            told = self.start('sentence', 'eval', INT8 + ',' + keys, more=['--result_json=with.json'])
+            self.assertIn(word, next(line for line in told.stderr.splitlines() if ', then in the encoder int8' in line))
+            with open(os.path.join(self.models, 'with.json'), encoding='utf-8') as result:
+                got = json.load(result)
+            self.assertIn('matmul: int8', got['machine']['engine'])
+            for name in ('validation_loss', 'float32/validation_loss'):
+                self.assertAlmostEqual(got['values'][name], usual[name], delta=1e-4)
 
     def test_the_run_tells_its_precision(self):
         """Before, in the file of the result and in the records: the numbers there are those of 8 bits."""

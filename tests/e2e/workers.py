@@ -113,6 +113,21 @@ class Numbers(workers.Case):
         self.run_job(3, 'sentence', 'out', override, 'train')
         self.close('one', 'out', 1e-6)
 
+    def test_in_bfloat16(self):
+        """Its factors may fall to either side of a number of 16 bits, so further apart than in float32, and much nearer than that."""
+        keys = 'runtime.mixed_precision_dtype=bfloat16'
+        for task, tolerance in (('sentence', 5e-5), ('squad', 2e-4), ('tagging', 5e-5)):
+            with self.subTest(task):
+                for name in ('one', 'out2', 'out3', 'float32', 'again'):
+                    shutil.rmtree(self.path(name), ignore_errors=True)
+                self.check(task, keys, tolerance=tolerance)
+                self.alone(task, 'float32', ','.join((SHORT, UNCLIPPED)))
+                with self.assertRaises(AssertionError):
+                    self.close('one', 'float32', tolerance)
+                # the same command: every file with the same bits, on any number of threads
+                self.run_job(2, task, 'again', ','.join((SHORT, UNCLIPPED, keys)), others={1: 'runtime.threads=3'})
+                self.assertEqual(compare.differences(self.path('out2'), self.path('again'), kept=True), [])
+
     def test_bfloat16_on_the_wire(self):
         override = SHORT + ',' + UNCLIPPED
         self.alone('sentence', 'one', override)
