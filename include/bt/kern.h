@@ -111,7 +111,7 @@ typedef struct bt_kern_product {
 /* Small products of bfloat16 factors on one thread, of one head of one sequence: sums are float32.
  * The left factor [M,K] lies in rows of bt_kern_tiles16_row(K) numbers, the right one [K,N] in
  * pairs: rows of bt_kern_tiles16_row(N) words (x[2p,j], x[2p+1,j]). Both are filled up with zeros:
- * rows of the left one to a multiple of 16, pairs to `deep` numbers. */
+ * the left one to a multiple of 16 rows, the right one to bt_kern_tiles16_row(K) / 2 pairs. */
 typedef struct bt_kern_tiles16 {
     const char *name;
     int64_t     deep; /* the summed dimension is worked on in multiples of this, 2 at least */

@@ -130,6 +130,10 @@ static const char *inside_path(const char *relative) {
                                                     : NULL;
 }
 
+bool test_is_emulated(void) {
+    return getenv("QEMU_CPU") != NULL;
+}
+
 const char *test_shared_path(const char *relative) {
     struct stat       st;
     const char *const inside = inside_path(relative);

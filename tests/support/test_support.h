@@ -7,6 +7,7 @@
 
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -53,6 +54,10 @@ double test_worst_excess_f32(const float *got, const float *want, size_t n, doub
     } while (0)
 void test_check_failure(bt_status got, bt_status want, const bt_error *err, const char *text,
                         const char *call, const char *file, int line);
+
+/* Is the processor one that qemu-user emulates (tests/unit/kern/CMakeLists.txt)? A test that would
+ * take minutes there takes fewer cases, each kind among them. */
+bool test_is_emulated(void);
 
 /* Path of Model Garden's goldens ("goldens/numerics/..."): the repository's own where it has them
  * (tests/goldens/model_garden), else below the folder of the others; NULL when that one is absent:

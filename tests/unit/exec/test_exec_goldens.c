@@ -10,6 +10,16 @@
 
 #include "task_goldens.h"
 
+/* An emulated processor leaves the portable kernels (the first ones) to others, and works on a
+ * batch in one of the ways that are tried: each row in its own. */
+static const char *const *isas(void) {
+    return fixture_isas() + (test_is_emulated() ? 1 : 0);
+}
+
+static bool is_left_out(size_t row, int way, int n_ways) {
+    return test_is_emulated() && row % (size_t)n_ways != (size_t)way;
+}
+
 static void run_encoder(encoder_case *c) {
     encoder_case_run(c, false);
     encoder_case_run(c, true);
@@ -18,7 +28,7 @@ static void run_encoder(encoder_case *c) {
 
 static void test_encoder_outputs_match(void **state) {
     (void)state;
-    for (const char *const *isa = fixture_isas(); *isa != NULL; isa++) {
+    for (const char *const *isa = isas(); *isa != NULL; isa++) {
         for (size_t i = 0; i < n_encoder_rows; i++) {
             encoder_case c;
             encoder_case_open(&c, &encoder_rows[i], *isa);
@@ -47,20 +57,22 @@ static bool adds_up(const task_row *row) {
     return row->head.loss != BT_LOSS_RANKING;
 }
 
-static void run_shared_task(const task_row *row, const char *isa, bool trajectory) {
-    run_task(row, isa, trajectory, 0);
-    if (adds_up(row)) {
+static void run_shared_task(size_t i, const task_row *row, const char *isa, bool trajectory) {
+    if (!adds_up(row) || !is_left_out(i, 0, 2)) {
+        run_task(row, isa, trajectory, 0);
+    }
+    if (adds_up(row) && !is_left_out(i, 1, 2)) {
         run_task(row, isa, trajectory, 2);
     }
 }
 
 static void run_shared_tasks(bool trajectory) {
-    for (const char *const *isa = fixture_isas(); *isa != NULL; isa++) {
+    for (const char *const *isa = isas(); *isa != NULL; isa++) {
         for (size_t i = 0; i < n_task_rows; i++) {
             const task_row outside = task_outside(&task_rows[i]);
-            run_shared_task(&task_rows[i], *isa, trajectory);
+            run_shared_task(i, &task_rows[i], *isa, trajectory);
             if (task_is_here(&outside)) {
-                run_shared_task(&outside, *isa, trajectory);
+                run_shared_task(i, &outside, *isa, trajectory);
             }
         }
     }
@@ -78,11 +90,14 @@ static void test_trajectories_match(void **state) {
 
 static void test_own_goldens_match(void **state) {
     (void)state;
-    for (const char *const *isa = fixture_isas(); *isa != NULL; isa++) {
+    for (const char *const *isa = isas(); *isa != NULL; isa++) {
         for (size_t i = 0; i < n_own_rows; i++) {
-            for (int64_t part_seqs = 0; part_seqs < (adds_up(&own_rows[i]) ? 3 : 1); part_seqs++) {
-                run_task(&own_rows[i], *isa, false, part_seqs);
-                run_task(&own_rows[i], *isa, true, part_seqs);
+            const int n_ways = adds_up(&own_rows[i]) ? 3 : 1;
+            for (int part_seqs = 0; part_seqs < n_ways; part_seqs++) {
+                if (!is_left_out(i, part_seqs, n_ways)) {
+                    run_task(&own_rows[i], *isa, false, part_seqs);
+                    run_task(&own_rows[i], *isa, true, part_seqs);
+                }
             }
         }
     }
@@ -90,7 +105,7 @@ static void test_own_goldens_match(void **state) {
 
 static void test_tuned_goldens_match(void **state) {
     (void)state;
-    for (const char *const *isa = fixture_isas(); *isa != NULL; isa++) {
+    for (const char *const *isa = isas(); *isa != NULL; isa++) {
         for (size_t i = 0; i < n_tuned_rows; i++) {
             run_task(&tuned_rows[i], *isa, false, 0);
             run_task(&tuned_rows[i], *isa, true, 0);

@@ -146,13 +146,20 @@ static void check_variant(int variant) {
     check_near(x.d_v16, x.d_v, n, "gradient of values");
 }
 
+/* On an emulated processor a variant has one of the four widths. */
+static bool is_left_out(size_t d, int variant) {
+    return test_is_emulated() && (size_t)variant % 4 != d;
+}
+
 static void check_dims(void) {
     static const int64_t dims[] = {3, 8, 32, MAX_D};
     print_message("%s: %s\n", kern.isa, kern.tiles16.name);
     for (size_t d = 0; d < BT_ARRAY_LEN(dims); d++) {
         D = dims[d];
         for (int variant = 0; variant < N_VARIANTS; variant++) {
-            check_variant(variant);
+            if (!is_left_out(d, variant)) {
+                check_variant(variant);
+            }
         }
     }
 }
