@@ -44,10 +44,14 @@ typedef struct bt_exec_config {
     bool         rounds_to_8_bits;
     double       loss_scale; /* float16: a fixed one; 0: dynamic */
     bt_attention attention;  /* on devices; processors have one of their own */
-    bool         recompute; /* keep of each layer its output only: less memory, a third more work */
-    uint64_t     memory_limit; /* bytes that the engine may take in all; 0: what the machine has */
-    int64_t      part_seqs; /* training works on that many sequences of a batch at a time, in less
-                             * memory and with the same result but for rounding; 0: on all */
+    /* Nothing but evaluations (and encoding) comes once the parameters are there; no optimizer.
+     * Then the processor keeps the weights of large products as these read them, in bfloat16 in
+     * half of the bytes, and not as floats: in bt_exec_params they read as 0. The same bits. */
+    bool     only_evaluates;
+    bool     recompute;    /* keep of each layer its output only: less memory, a third more work */
+    uint64_t memory_limit; /* bytes that the engine may take in all; 0: what the machine has */
+    int64_t  part_seqs;    /* training works on that many sequences of a batch at a time, in less
+                            * memory and with the same result but for rounding; 0: on all */
     /* One of several processes that train together: a training step works on this one's share of
      * the batch, which all of them have, and makes the update of all. They make the same calls.
      * NULL: alone. Borrowed. */
@@ -181,6 +185,13 @@ float *bt_exec_slot(bt_exec *exec, int32_t slot); /* of the optimizer's bt_optim
  */
 BT_MUST_USE bt_status bt_exec_settle(bt_exec *exec, bt_error *err);
 BT_MUST_USE bt_status bt_exec_changed(bt_exec *exec, bt_error *err);
+/* Parameters one by one: the values of one are written, all of them, to its place (in
+ * bt_exec_params, or where an engine that only evaluates has room for one), then it is taken,
+ * before the next one has a place. So what is read one by one is never there as a whole.
+ * bt_exec_changed (or the first evaluation) takes what was written into bt_exec_params itself, and
+ * ends it: of such an engine no parameter changes afterwards (BT_E_INTERNAL). */
+float                *bt_exec_place(bt_exec *exec, int64_t param);
+BT_MUST_USE bt_status bt_exec_take(bt_exec *exec, int64_t param, bt_error *err);
 /* One such buffer into another place, on the engine's threads. */
 void bt_exec_copy(bt_exec *exec, float *to, const float *from);
 /* EMA: weights <-> averages for evaluation, and back. Exact: two swaps change no bit (Model

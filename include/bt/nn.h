@@ -31,6 +31,9 @@ typedef struct bt_nn_packed {
     const bt_kern_product *kern;
     int64_t                K, N;
     unsigned char         *panels; /* borrowed; bt_nn_packed_bytes of them */
+    /* The panels are floats rounded to bfloat16, and each is kept as its 16 bits: half of those
+     * bytes. A product widens the ones that it reads. */
+    bool is_halved;
 } bt_nn_packed;
 
 /* A matrix [K,N] with its panels, as B and as the transposed one. */
@@ -157,6 +160,12 @@ void    bt_nn_pack_rows(const bt_nn_packed *packed, const float *b, int64_t ld_b
                         bt_kern_trans trans_b, int64_t first, int64_t end);
 int64_t bt_nn_rows_together(const bt_kern_product *kern);
 int64_t bt_nn_packed_n_panels(const bt_nn_packed *packed);
+/* Can panels of that kernel be halved? */
+bool bt_nn_can_halve(const bt_kern_product *kern);
+/* The same into panels that are halved; scratch: bt_nn_halving_bytes, of each thread its own. */
+void   bt_nn_pack_halved(const bt_nn_packed *packed, const bt_kern *kern, const float *b,
+                         int64_t ld_b, int64_t first, int64_t end, float *scratch);
+size_t bt_nn_halving_bytes(const bt_kern_product *kern);
 
 /* Dense. */
 
@@ -165,6 +174,9 @@ void bt_nn_dense_forward(bt_nn *nn, float *out, /* [R,N] */
                          const float *in, const float *kernel,
                          const float *bias, /* [R,K] [K,N] [N] */
                          int64_t R, int64_t K, int64_t N);
+/* out = act(in kernel + bias): the same bits as with a bias_act pass of its own, below */
+void bt_nn_dense_act_forward(bt_nn *nn, float *out, const float *in, const float *kernel,
+                             const float *bias, bt_activation act, int64_t R, int64_t K, int64_t N);
 /* out = in rounded to one of 256 steps between its smallest and its largest number, 0 among them,
  * as ONNX's DynamicQuantizeLinear has it */
 void bt_nn_round_8_bits(float *out, const float *in, int64_t n);

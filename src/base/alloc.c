@@ -57,17 +57,30 @@ void *bt_alloc(size_t n_bytes) {
     return align == HUGE_PAGE ? alloc_huge(rounded) : aligned_alloc(align, rounded);
 }
 
-void bt_alloc_release(void *from, size_t n_bytes) {
+/* The whole pages within a part of memory: their place in it and their bytes, which may be 0. */
+typedef struct whole_pages {
+    size_t at, n_bytes;
+} whole_pages;
+
+static whole_pages pages_of(const void *from, size_t n_bytes) {
     const long page_bytes = sysconf(_SC_PAGESIZE);
     if (page_bytes <= 0) {
-        return;
+        return (whole_pages){0};
     }
     const uintptr_t page = (uintptr_t)page_bytes;
     const uintptr_t first = ((uintptr_t)from + page - 1) / page * page;
     const uintptr_t end = ((uintptr_t)from + n_bytes) / page * page;
-    if (end > first) {
-        (void)madvise((unsigned char *)from + (first - (uintptr_t)from), end - first,
-                      MADV_DONTNEED);
+    return end > first ? (whole_pages){first - (uintptr_t)from, end - first} : (whole_pages){0};
+}
+
+/* Pages that were given back must not come again as the rest of a huge one, which a neighbour
+ * asks for, or which the kernel makes of what lies together. */
+void bt_alloc_release(void *from, size_t n_bytes) {
+    const whole_pages pages = pages_of(from, n_bytes);
+    if (pages.n_bytes > 0) {
+        unsigned char *const at = (unsigned char *)from + pages.at;
+        (void)madvise(at, pages.n_bytes, MADV_NOHUGEPAGE);
+        (void)madvise(at, pages.n_bytes, MADV_DONTNEED);
     }
 }
 
@@ -91,6 +104,22 @@ void *bt_calloc_array(size_t n, size_t size) {
     void *const ptr = bt_alloc_array(n, size);
     if (ptr != NULL) {
         memset(ptr, 0, n * size);
+    }
+    return ptr;
+}
+
+void *bt_calloc_untouched(size_t n, size_t size) {
+    unsigned char *const ptr = bt_alloc_array(n, size);
+    if (ptr == NULL) {
+        return NULL;
+    }
+    const whole_pages pages = pages_of(ptr, n * size);
+    if (pages.n_bytes == 0 || madvise(ptr + pages.at, pages.n_bytes, MADV_DONTNEED) != 0) {
+        memset(ptr, 0, n * size);
+    } else {
+        const size_t end = pages.at + pages.n_bytes;
+        memset(ptr, 0, pages.at);
+        memset(ptr + end, 0, n * size - end);
     }
     return ptr;
 }

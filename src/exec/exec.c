@@ -69,6 +69,15 @@ bt_status bt_exec_changed(bt_exec *exec, bt_error *err) {
     return exec->engine->changed(exec, err);
 }
 
+float *bt_exec_place(bt_exec *exec, int64_t param) {
+    return exec->engine->place != NULL ? exec->engine->place(exec, param)
+                                       : exec->param + exec->model->table.params[param].offset;
+}
+
+bt_status bt_exec_take(bt_exec *exec, int64_t param, bt_error *err) {
+    return exec->engine->take != NULL ? exec->engine->take(exec, param, err) : BT_OK;
+}
+
 void bt_exec_copy(bt_exec *exec, float *to, const float *from) {
     exec->engine->copy(exec, to, from);
 }

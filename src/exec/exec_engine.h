@@ -34,6 +34,8 @@ typedef BT_MUST_USE bt_status exec_encode_fn(bt_exec *exec, const bt_batch *batc
                                              float *hidden, float *pooled, bt_error *err);
 typedef BT_MUST_USE bt_status exec_round_weights_fn(bt_exec *exec, bt_exec_rounded *out,
                                                     bt_error *err);
+typedef float                *exec_place_fn(bt_exec *exec, int64_t param);
+typedef BT_MUST_USE bt_status exec_take_fn(bt_exec *exec, int64_t param, bt_error *err);
 typedef BT_MUST_USE bt_status exec_state_fn(bt_exec *exec, bt_error *err);
 typedef bt_exec_memory        exec_plan_memory_fn(bt_exec *exec, int64_t n_seqs, int64_t length);
 typedef BT_MUST_USE bt_status exec_measure_memory_fn(bt_exec *exec, bt_exec_memory *plan,
@@ -53,6 +55,8 @@ typedef struct exec_engine {
     exec_evaluate_window_fn *evaluate_window; /* NULL likewise */
     exec_encode_fn          *encode;
     exec_state_fn           *settle, *changed, *swap_averages;
+    exec_place_fn           *place; /* NULL: the flat buffer */
+    exec_take_fn            *take;  /* NULL likewise */
     void (*copy)(bt_exec *exec, float *to, const float *from);
     bt_loss_scale (*get_loss_scale)(const bt_exec *exec);
     void (*set_loss_scale)(bt_exec *exec, bt_loss_scale scale);

@@ -40,6 +40,8 @@ exec_share exec_share_of(const bt_batch *batch, int32_t share, int32_t n_shares,
  * touched by the threads of the pool (NULL: by this one). */
 BT_MUST_USE bt_status exec_flat_create(bt_pool *pool, const bt_param_table *table, float start,
                                        float **out, bt_error *err);
+/* The parameters alone, which take memory when they are written. */
+BT_MUST_USE bt_status exec_flat_reserve(const bt_param_table *table, float **out, bt_error *err);
 void                  exec_swap(float *a, float *b, int64_t n);
 
 /* exec_scale.c */

@@ -40,25 +40,58 @@ void bt_nn_round_8_bits(float *out, const float *in, int64_t n) {
     }
 }
 
-void bt_nn_dense_forward(bt_nn *nn, float *out, const float *in, const float *kernel,
-                         const float *bias, int64_t R, int64_t K, int64_t N) {
-    nn_bias job = {.kern = nn->kern, .bias = bias};
+static bt_nn_product forward_product(const bt_nn *nn, float *out, const float *in,
+                                     const float *kernel, int64_t R, int64_t K, int64_t N) {
     if (nn->rounded != NULL) {
         bt_nn_round_8_bits(nn->rounded, in, R * K);
         in = nn->rounded;
     }
-    const bt_nn_product product = {.c = out,
-                                   .ld_c = N,
-                                   .a = in,
-                                   .ld_a = K,
-                                   .b = kernel,
-                                   .ld_b = N,
-                                   .M = R,
-                                   .N = N,
-                                   .K = K,
-                                   .alpha = 1,
-                                   .epilogue = bias != NULL ? nn_add_bias : NULL,
-                                   .context = &job};
+    return (bt_nn_product){.c = out,
+                           .ld_c = N,
+                           .a = in,
+                           .ld_a = K,
+                           .b = kernel,
+                           .ld_b = N,
+                           .M = R,
+                           .N = N,
+                           .K = K,
+                           .alpha = 1};
+}
+
+void bt_nn_dense_forward(bt_nn *nn, float *out, const float *in, const float *kernel,
+                         const float *bias, int64_t R, int64_t K, int64_t N) {
+    nn_bias       job = {.kern = nn->kern, .bias = bias};
+    bt_nn_product product = forward_product(nn, out, in, kernel, R, K, N);
+    product.epilogue = bias != NULL ? nn_add_bias : NULL;
+    product.context = &job;
+    bt_nn_product_run(nn, &product);
+}
+
+typedef struct act_job {
+    const bt_kern *kern;
+    const float   *bias; /* [N] */
+    bt_activation  act;
+} act_job;
+
+static void bias_act(void *context, int32_t thread, float *c, int64_t ld_c, int64_t row,
+                     int64_t n_rows, int64_t col, int64_t n_cols) {
+    const act_job *const job = context;
+    (void)thread;
+    (void)row;
+    for (int64_t i = 0; i < n_rows; i++) {
+        float *const x = c + i * ld_c;
+        job->kern->add(x, x, job->bias + col, n_cols);
+        job->kern->act_forward[job->act](x, x, n_cols);
+    }
+}
+
+void bt_nn_dense_act_forward(bt_nn *nn, float *out, const float *in, const float *kernel,
+                             const float *bias, bt_activation act, int64_t R, int64_t K,
+                             int64_t N) {
+    act_job       job = {.kern = nn->kern, .bias = bias, .act = act};
+    bt_nn_product product = forward_product(nn, out, in, kernel, R, K, N);
+    product.epilogue = bias_act;
+    product.context = &job;
     bt_nn_product_run(nn, &product);
 }
 

@@ -2,6 +2,8 @@
  *
  * Factors of products that are kept packed: block after block of the summed dimension, in each the
  * panels of all columns. The bits of a product are those of packing each time. */
+#include <string.h>
+
 #include "nn_internal.h"
 
 static int64_t ceil_div(int64_t a, int64_t b) {
@@ -31,8 +33,9 @@ size_t bt_nn_packed_bytes(const bt_kern_product *kern, int64_t K, int64_t N) {
 }
 
 unsigned char *nn_packed_at(const bt_nn_packed *packed, int64_t d, int64_t depth, int64_t col) {
-    return packed->panels + nn_panels_bytes(packed->kern, whole_cols(packed), d) +
-           nn_panels_bytes(packed->kern, col, depth);
+    const size_t at = nn_panels_bytes(packed->kern, whole_cols(packed), d) +
+                      nn_panels_bytes(packed->kern, col, depth);
+    return packed->panels + (packed->is_halved ? at / 2 : at);
 }
 
 void bt_nn_pack(const bt_nn_packed *packed, const float *b, int64_t ld_b, bt_kern_trans trans_b,
@@ -86,6 +89,33 @@ void bt_nn_pack_rows(const bt_nn_packed *packed, const float *b, int64_t ld_b,
         const int64_t n_deep = (end < start + depth ? end : start + depth) - d;
         pack_depths(packed, b, ld_b, start, depth, d, n_deep);
         d += n_deep;
+    }
+}
+
+/* Products in float32 of numbers that were rounded to bfloat16. */
+bool bt_nn_can_halve(const bt_kern_product *kern) {
+    return kern->pack_b16 != NULL && kern->element_bytes == sizeof(float);
+}
+
+size_t bt_nn_halving_bytes(const bt_kern_product *kern) {
+    return nn_panels_bytes(kern, kern->cols, kern->depth);
+}
+
+void bt_nn_pack_halved(const bt_nn_packed *packed, const bt_kern *kern, const float *b,
+                       int64_t ld_b, int64_t first, int64_t end, float *scratch) {
+    const int64_t depth = nn_block_depth(packed->kern, packed->K);
+    const int64_t cols = packed->kern->cols;
+    for (int64_t col = first * cols; col < end * cols && col < packed->N; col += cols) {
+        const int64_t there = packed->N - col;
+        for (int64_t d = 0; d < packed->K; d += depth) {
+            const int64_t n_deep = packed->K - d < depth ? packed->K - d : depth;
+            const size_t  n = nn_panels_bytes(packed->kern, cols, n_deep) / sizeof *scratch;
+            memset(scratch, 0, n * sizeof *scratch);
+            packed->kern->pack_b(scratch, b + d * ld_b + col, 1, ld_b, there < cols ? there : cols,
+                                 there, n_deep);
+            kern->to_bf16((uint16_t *)(void *)nn_packed_at(packed, d, n_deep, col), scratch,
+                          (int64_t)n);
+        }
     }
 }
 

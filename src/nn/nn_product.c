@@ -42,7 +42,7 @@ typedef struct product_job {
     int64_t                n_row_pieces, n_col_pieces;
     int64_t                row_cost, col_cost; /* PACK_COST, or less */
     bool                   in_place;           /* A is read where it lies, but for the last rows */
-    bool                   is_packed;          /* all B, already */
+    bool                   is_packed;          /* all B, as tiles read it */
     bool                   is_deep; /* a tile's rows meet all steps before they leave the cache */
     const bt_nn_packed    *packed[BT_NN_MOST_PRODUCTS]; /* B, already; or NULL */
 } product_job;
@@ -167,6 +167,20 @@ static void pack_a(const product_job *job, const piece *at, unsigned char *out) 
     }
 }
 
+/* Are the panels of B there, as tiles read them? */
+static bool is_kept(const piece *at) {
+    return at->packed != NULL && !at->packed->is_halved;
+}
+
+/* The panels of B from their bfloat16. */
+static void widen_b(const product_job *job, const piece *at, unsigned char *out) {
+    const bt_kern_product *const kern = job->kern;
+    const int64_t                n_cols = ceil_div(at->end_col - at->col, kern->cols) * kern->cols;
+    const void                  *from = nn_packed_at(at->packed, at->d, at->depth, at->col);
+    job->nn->kern->from_bf16((float *)(void *)out, from,
+                             (int64_t)(nn_panels_bytes(kern, n_cols, at->depth) / sizeof(float)));
+}
+
 /* Returns the panels: out, or where they are kept. */
 static const unsigned char *pack_b(const product_job *job, const piece *at, unsigned char *out) {
     const bt_nn_product *const   p = at->p;
@@ -176,8 +190,12 @@ static const unsigned char *pack_b(const product_job *job, const piece *at, unsi
     const int64_t                deep_step = lies ? 1 : p->ld_b;
     const int64_t                n_cols = at->end_col - at->col;
     const int64_t                from = at->col * wide_step + at->d * deep_step;
-    if (at->packed != NULL) {
+    if (is_kept(at)) {
         return nn_packed_at(at->packed, at->d, at->depth, at->col);
+    }
+    if (at->packed != NULL) {
+        widen_b(job, at, out);
+        return out;
     }
     if (p->b16 != NULL) {
         kern->pack_b16(out, p->b16 + from, wide_step, deep_step, n_cols, p->N - at->col, at->depth);
@@ -307,7 +325,7 @@ static void multiply_deep(const product_job *job, piece *at, const panels *to,
             if (deep->is_too_deep) {
                 pack_a(job, at, to->a);
             }
-            if (deep->is_too_deep || at->packed != NULL) {
+            if (deep->is_too_deep || is_kept(at)) {
                 b = pack_b(job, at, to->b);
             }
             multiply_row(job, at, i, sums, ld,
@@ -377,7 +395,8 @@ static void piece_task(void *context, int64_t task, int32_t thread) {
 static void set_costs(product_job *job) {
     job->is_packed = true;
     for (int32_t i = 0; i < job->n; i++) {
-        job->is_packed = job->is_packed && job->packed[i] != NULL;
+        const bt_nn_packed *const packed = job->packed[i];
+        job->is_packed = job->is_packed && packed != NULL && !packed->is_halved;
     }
     job->row_cost = job->in_place && !job->is_packed ? READ_COST : PACK_COST;
     job->col_cost = job->is_packed && !job->in_place ? READ_COST : PACK_COST;

@@ -133,10 +133,11 @@ bt_status snapshot_save_best(train_run *run, const char *folder, const bt_str *i
 }
 
 /* Right into the engine's buffer, where what the file does not hold stays. NULL: slots that the
- * engine does not keep are not read. What a model computes with are its variables and averages; a
- * slot of an optimizer may well be infinite. */
+ * engine does not keep are not read. exec: places and takes each variable; NULL: in flat. What a
+ * model computes with are its variables and averages; a slot of an optimizer may well be infinite.
+ */
 static bt_status read_flat(const bt_param_table *table, bt_ckpt *ckpt, const char *slot,
-                           float *flat, int64_t *n_missing, bt_error *err) {
+                           float *flat, bt_exec *exec, int64_t *n_missing, bt_error *err) {
     const bool computes = slot == NULL || bt_str_equal(slot, "average");
     if (flat == NULL) {
         return BT_OK;
@@ -151,8 +152,10 @@ static bt_status read_flat(const bt_param_table *table, bt_ckpt *ckpt, const cha
             }
             continue;
         }
-        BT_TRY(computes ? bt_ckpt_read_weight(ckpt, param, slot, flat + param->offset, err)
-                        : bt_ckpt_read_variable(ckpt, param, slot, flat + param->offset, err));
+        float *const place = exec != NULL ? bt_exec_place(exec, i) : flat + param->offset;
+        BT_TRY(computes ? bt_ckpt_read_weight(ckpt, param, slot, place, err)
+                        : bt_ckpt_read_variable(ckpt, param, slot, place, err));
+        BT_TRY(exec != NULL ? bt_exec_take(exec, i, err) : BT_OK);
     }
     return BT_OK;
 }
@@ -179,10 +182,10 @@ static void start_averages(bt_exec *exec, const bt_param_table *table) {
 }
 
 static bt_status read_variables(const bt_param_table *table, bt_ckpt *ckpt, float *flat,
-                                bt_error *err) {
+                                bt_exec *exec, bt_error *err) {
     int64_t n_missing = 0;
     BT_TRY(bt_ckpt_check_adapters(ckpt, table, err));
-    BT_TRY(read_flat(table, ckpt, NULL, flat, &n_missing, err));
+    BT_TRY(read_flat(table, ckpt, NULL, flat, exec, &n_missing, err));
     if (n_missing > 0) {
         return BT_FAIL(err, BT_E_FORMAT,
                        "%s: %" PRId64 " of the model's %" PRId64
@@ -198,8 +201,9 @@ bt_status snapshot_read_weights(const bt_model *model, bool averages, bt_ckpt *c
                                 bt_error *err) {
     int64_t n_missing = 0;
     BT_TRY(check_layers(model->encoder.num_layers, ckpt, err));
-    BT_TRY(read_variables(&model->table, ckpt, flat, err));
-    return averages ? read_flat(&model->table, ckpt, "average", flat, &n_missing, err) : BT_OK;
+    BT_TRY(read_variables(&model->table, ckpt, flat, NULL, err));
+    return averages ? read_flat(&model->table, ckpt, "average", flat, NULL, &n_missing, err)
+                    : BT_OK;
 }
 
 /* trains: slots that the file does not hold are told. */
@@ -209,14 +213,15 @@ static bt_status restore_buffers(bt_exec *exec, const bt_model *model, const bt_
     int64_t                     n_missing_slots = 0;
     BT_TRY(check_layers(model->encoder.num_layers, ckpt, err));
     BT_TRY(bt_exec_settle(exec, err));
-    BT_TRY(read_variables(table, ckpt, bt_exec_params(exec), err));
+    BT_TRY(read_variables(table, ckpt, bt_exec_params(exec), exec, err));
     for (int32_t i = 0; i < bt_optim_n_slots(optim); i++) {
-        BT_TRY(read_flat(table, ckpt, bt_optim_slot_name(optim, i), bt_exec_slot(exec, i),
+        BT_TRY(read_flat(table, ckpt, bt_optim_slot_name(optim, i), bt_exec_slot(exec, i), NULL,
                          &n_missing_slots, err));
     }
     if (bt_optim_has_average(optim)) {
         start_averages(exec, table); /* of what the file does not hold: averages begin now */
-        BT_TRY(read_flat(table, ckpt, "average", bt_exec_average(exec), &n_missing_slots, err));
+        BT_TRY(
+            read_flat(table, ckpt, "average", bt_exec_average(exec), NULL, &n_missing_slots, err));
     }
     if (n_missing_slots > 0 && trains) {
         bt_log(BT_LOG_WARNING,

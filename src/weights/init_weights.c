@@ -100,7 +100,8 @@ static bt_status report_load(const bt_weights_use *use, bt_ckpt *ckpt, const boo
     return rc;
 }
 
-static bt_status load_into(const bt_weights_use *use, bt_ckpt *ckpt, float *flat, bt_error *err) {
+static bt_status load(const bt_weights_use *use, bt_ckpt *ckpt, const bt_weights_taker *taker,
+                      bt_error *err) {
     const bt_param_table *const table = &use->model->table;
     bool *const                 used = bt_calloc_array(bt_ckpt_n_tensors(ckpt) + 1, sizeof *used);
     if (used == NULL) {
@@ -115,7 +116,8 @@ static bt_status load_into(const bt_weights_use *use, bt_ckpt *ckpt, float *flat
         }
         bt_param wanted = table->params[i];
         wanted.name = source.name;
-        BT_CHECK(bt_ckpt_read_weight(ckpt, &wanted, NULL, flat + wanted.offset, err));
+        BT_CHECK(bt_ckpt_read_weight(ckpt, &wanted, NULL, taker->place(taker->context, i), err));
+        BT_CHECK(taker->take(taker->context, i, err));
         used[bt_ckpt_find_variable(ckpt, source.name, NULL)] = true;
         n_loaded++;
     }
@@ -199,12 +201,12 @@ bt_status bt_weights_check(const bt_weights *w, const bt_weights_use *use, bt_er
 }
 
 bt_status bt_weights_load(const bt_weights *w, const bt_weights_use *use, uint64_t seed,
-                          float *params, bt_error *err) {
+                          float *params, const bt_weights_taker *taker, bt_error *err) {
     bt_status rc = BT_OK;
     bt_ckpt  *ckpt = NULL;
     if (w->init_checkpoint[0] != '\0') {
         BT_CHECK(open_fitting(w, use, &ckpt, err));
-        BT_CHECK(load_into(use, ckpt, params, err));
+        BT_CHECK(load(use, ckpt, taker, err));
     } else {
         bt_log(BT_LOG_WARNING, "no task.init_checkpoint: training starts from random weights");
     }

@@ -207,7 +207,8 @@ static bt_status run(const budget_case *now, const step_job *job, const bt_batch
     bt_status            rc = BT_OK;
     bt_exec             *exec = NULL;
     double               flops = 0;
-    const bt_exec_config config = {.n_threads = 1, .isa = "avx2", .precision = now->precision};
+    const bt_exec_config config = {
+        .n_threads = 1, .isa = "avx2", .precision = now->precision, .only_evaluates = !now->trains};
     is_wide = now->is_wide;
     BT_CHECK(bt_exec_create_cpu(job->model, now->trains ? job->optim : NULL, &config, &exec, err));
     bt_model_init_params(job->model, 1, bt_exec_params(exec));

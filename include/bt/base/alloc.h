@@ -15,6 +15,8 @@ BT_MUST_USE void *bt_alloc_small(size_t n_bytes);
 BT_MUST_USE void *bt_realloc_small(void *ptr, size_t n_bytes); /* of such a piece, or NULL */
 BT_MUST_USE void *bt_realloc(void *ptr, size_t old_bytes, size_t new_bytes);
 void              bt_free(void *ptr); /* accepts NULL */
+/* n*size checked; zeros of the system's, which take memory when they are written. */
+BT_MUST_USE void *bt_calloc_untouched(size_t n, size_t size);
 /* Gives the whole pages within a part of such memory back to the system: they read as 0 from then
  * on (or stay what they were), and take memory again only when they are written. */
 void              bt_alloc_release(void *from, size_t n_bytes);

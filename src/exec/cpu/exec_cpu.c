@@ -8,6 +8,7 @@
 #include "bt/base/alloc.h"
 #include "bt/base/fp.h"
 #include "exec_cpu_int8.h"
+#include "exec_cpu_panels.h"
 
 enum { COPY_CHUNK = 1 << 20 };
 
@@ -31,7 +32,8 @@ static uint64_t flat_bytes(const exec_cpu *exec, bool has_params, bool has_avera
 static bt_status check_room(const exec_cpu *exec, bt_error *err) {
     const bt_optim *const optim = exec->optim;
     const uint64_t n_bytes = flat_bytes(exec, true, optim != NULL && bt_optim_has_average(optim),
-                                        optim == NULL ? 0 : 1 + bt_optim_n_slots(optim));
+                                        optim == NULL ? 0 : 1 + bt_optim_n_slots(optim)) -
+                             exec_panels_saved_bytes(exec);
     const uint64_t left = exec_memory_left(exec);
     if (n_bytes <= left) {
         return BT_OK;
@@ -51,7 +53,9 @@ static bt_status alloc_state(exec_cpu *exec, bt_error *err) {
         return BT_FAIL(err, BT_E_NOMEM, "out of memory for the plan of a step");
     }
     BT_TRY(check_room(exec, err));
-    BT_TRY(exec_flat_create(exec->pool, &exec->model->table, 0, &exec->base.param, err));
+    BT_TRY(exec->panels.n > 0
+               ? exec_flat_reserve(&exec->model->table, &exec->base.param, err)
+               : exec_flat_create(exec->pool, &exec->model->table, 0, &exec->base.param, err));
     if (exec->optim == NULL) {
         return BT_OK;
     }
@@ -106,6 +110,7 @@ static void cpu_destroy(bt_exec *base) {
     exec_cpu *const exec = exec_cpu_of(base);
     exec_acts_deinit(&exec->acts);
     exec_packs_deinit(&exec->packs);
+    exec_panels_deinit(&exec->panels);
     exec_parts_deinit(&exec->parts);
     exec_ranks_deinit(&exec->ranks);
     exec_lanes_free(exec->lanes);
@@ -152,8 +157,10 @@ static bt_status cpu_settle(bt_exec *base, bt_error *err) {
 
 /* The steps read the very buffers that the caller wrote into, but for what is kept of them. */
 static bt_status cpu_changed(bt_exec *base, bt_error *err) {
-    (void)err;
-    exec_packs_forget(exec_cpu_of(base));
+    exec_cpu *const exec = exec_cpu_of(base);
+    BT_TRY(exec_panels_check_open(exec, err));
+    exec_panels_close(exec);
+    exec_packs_forget(exec);
     return BT_OK;
 }
 
@@ -175,6 +182,7 @@ static void cpu_copy(bt_exec *base, float *to, const float *from) {
     exec_cpu *const exec = exec_cpu_of(base);
     copy_job        job = {.to = to, .from = from, .n = exec->model->table.n_elements};
     if (to == base->param) {
+        BT_ASSERT(!exec->panels.is_closed);
         exec_packs_forget(exec);
     }
     bt_pool_run(exec->pool, (job.n + COPY_CHUNK - 1) / COPY_CHUNK, copy_task, &job);
@@ -201,7 +209,8 @@ static size_t cpu_memory_bytes(const bt_exec *base) {
                               n_trained) -
            exec->released_bytes + exec_int8_bytes(exec->int8) +
            (size_t)exec->acts.n_floats * sizeof(float) + exec->scratch_bytes + exec->packs.n_bytes +
-           exec_lanes_bytes(exec->lanes) + (size_t)exec->parts.n_logits * sizeof(float) +
+           (exec->panels.block != NULL ? exec->panels.n_bytes : 0) + exec_lanes_bytes(exec->lanes) +
+           (size_t)exec->parts.n_logits * sizeof(float) +
            (size_t)exec->parts.n_offsets * sizeof(int64_t) +
            (size_t)exec->ranks.cap_rows * sizeof(float);
 }
@@ -224,6 +233,8 @@ static const exec_engine cpu_engine = {
     .changed = cpu_changed,
     .copy = cpu_copy,
     .swap_averages = cpu_swap_averages,
+    .place = exec_cpu_place,
+    .take = exec_cpu_take,
     .get_loss_scale = exec_cpu_get_loss_scale,
     .set_loss_scale = exec_cpu_set_loss_scale,
     .reserve_memory = exec_cpu_reserve_memory,
@@ -251,7 +262,7 @@ void exec_cpu_note_products(exec_cpu *exec, const char *in_encoder) {
 bt_status bt_exec_create_cpu(const bt_model *model, const bt_optim *optim,
                              const bt_exec_config *config, bt_exec **out, bt_error *err) {
     bt_status rc = BT_OK;
-    BT_ASSERT(optim == NULL || !config->rounds_to_8_bits);
+    BT_ASSERT(optim == NULL || !(config->rounds_to_8_bits || config->only_evaluates));
     BT_TRY(check_model(model, config, err));
     BT_TRY(exec_check_parts(model, optim, config, err));
     exec_cpu *exec = bt_calloc_array(1, sizeof *exec);
@@ -280,9 +291,12 @@ bt_status bt_exec_create_cpu(const bt_model *model, const bt_optim *optim,
     if (config->pin.pin != BT_PIN_NONE) {
         BT_CHECK(bt_pool_pin(exec->pool, config->pin, err));
     }
+    BT_CHECK(config->only_evaluates ? exec_panels_list(exec, err) : BT_OK);
     BT_CHECK(alloc_state(exec, err));
     BT_CHECK(exec_gradients_plan(exec, err));
-    if (keeps_packs(exec->nn.product)) {
+    if (exec->panels.n > 0) {
+        BT_CHECK(exec_panels_create(exec, err));
+    } else if (keeps_packs(exec->nn.product)) {
         BT_CHECK(exec_packs_create(exec, err));
     }
     BT_CHECK(exec_ranks_init(exec, config, err));

@@ -301,6 +301,11 @@ static void ffn_forward(exec_cpu *exec, const exec_pass *pass, int64_t layer, in
                                   acts->hidden16, exec_act(exec), &d);
         return;
     }
+    if (l->pre_act.f == acts->ffn.f && p->intermediate.lora_a < 0) { /* nothing is kept */
+        bt_nn_dense_act_forward(&exec->nn, acts->ffn.f, acts->hidden, kernel, bias, exec_act(exec),
+                                R, H, I);
+        return;
+    }
     bt_nn_dense_forward(&exec->nn, l->pre_act.f, acts->hidden, kernel, NULL, R, H, I);
     add_lora(exec, pass, layer, BT_LORA_INTERMEDIATE,
              &(exec_lora_rows){l->pre_act.f, acts->hidden, R, H, I});

@@ -15,6 +15,7 @@
 #include "bt/base/alloc.h"
 #include "bt/base/time.h"
 #include "bt/nn/dense_int8.h"
+#include "exec_cpu_panels.h"
 
 enum { TASKS_A_THREAD = 4 };
 
@@ -307,6 +308,7 @@ bt_status exec_cpu_round_weights(bt_exec *base, bt_exec_rounded *out, bt_error *
     if (exec->int8 != NULL) {
         return BT_FAIL(err, BT_E_INTERNAL, "the weights are in 8 bits already");
     }
+    BT_TRY(exec_panels_check_none(exec, err));
     exec_int8 *int8 = bt_calloc_array(1, sizeof *int8);
     if (int8 == NULL) {
         return BT_FAIL(err, BT_E_NOMEM, "out of memory for the weights in 8 bits");

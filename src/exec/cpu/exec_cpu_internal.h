@@ -150,6 +150,20 @@ typedef struct exec_packs {
     int32_t           n;
 } exec_packs;
 
+/* Weights in panels in place of floats (exec_cpu_panels.c). */
+typedef struct exec_panels {
+    bt_nn_weight  *weights;  /* owned; [n] by place */
+    int64_t       *params;   /* owned; [n] of the table, ascending */
+    bool          *is_taken; /* owned; [n] */
+    unsigned char *block;    /* owned; all panels */
+    float         *floats;   /* owned; of the weight that is read; NULL: all are taken */
+    float         *scratch;  /* owned; of all threads, as long; NULL: none is needed */
+    int32_t        placed;   /* 1 + the weight in floats; 0: none */
+    size_t         n_bytes;
+    int32_t        n;         /* 0: the engine keeps floats */
+    bool           is_closed; /* the floats are gone */
+} exec_panels;
+
 /* How a parameter's gradient starts in a step (exec_cpu_gradient.c). */
 typedef enum exec_grad_kind {
     EXEC_GRAD_SUM = 0,        /* cleared, then added to */
@@ -182,6 +196,7 @@ typedef struct exec_cpu {
     bt_optim_rows  *rows;   /* NULL: every row of the word table is updated in every step */
     exec_acts       acts;
     exec_packs      packs;
+    exec_panels     panels;
     exec_parts      parts;
     exec_share      share; /* of the batch of this step */
     exec_ranks      ranks;
@@ -239,6 +254,8 @@ exec_evaluate_fn        exec_cpu_evaluate;
 exec_window_tokens_fn   exec_cpu_window_tokens;
 exec_evaluate_window_fn exec_cpu_evaluate_window;
 exec_round_weights_fn   exec_cpu_round_weights; /* exec_cpu_int8.c */
+exec_take_fn            exec_cpu_take;          /* exec_cpu_panels.c */
+exec_place_fn           exec_cpu_place;
 /* exec_cpu.c: what bt_exec_describe says of products. in_encoder: of those in the encoder, where
  * they are others; or NULL. */
 void exec_cpu_note_products(exec_cpu *exec, const char *in_encoder);

@@ -7,7 +7,7 @@
 #include "bt/base/fp.h"
 #include "bt/base/size.h"
 #include "bt/base/time.h"
-#include "exec_cpu_internal.h"
+#include "exec_cpu_panels.h"
 
 /* Batches of real text differ by some percent in tokens: a quarter more than this one has, but
  * never more than the records can hold, so that training plans once. */
@@ -43,6 +43,7 @@ static bt_status prepare_training(exec_cpu *exec, const bt_batch *batch, bt_erro
     if (exec->int8 != NULL) {
         return BT_FAIL(err, BT_E_INTERNAL, "weights in 8 bits cannot be trained");
     }
+    BT_TRY(exec_panels_check_none(exec, err));
     BT_TRY(exec_need_gradients(exec, err));
     BT_TRY(exec_check_batch(exec->model, batch, &shape.max_length, err));
     exec->share = exec_ranks_share(exec, batch);
@@ -56,6 +57,7 @@ static bt_status prepare_training(exec_cpu *exec, const bt_batch *batch, bt_erro
 }
 
 void exec_read_words(exec_cpu *exec, const bt_batch *batch, int64_t step) {
+    exec_panels_close(exec);
     exec_packs_renew(exec);
     if (exec->rows == NULL) {
         return;

@@ -62,6 +62,27 @@ static void test_errors_carry_context(void **state) {
     }
 }
 
+/* Also where memory comes again that somebody wrote; the rest of it stays the caller's. */
+static void test_untouched_memory_is_zeros(void **state) {
+    static const size_t sizes[] = {1, 100, 5000, 70000, 3000001, 9000003};
+    (void)state;
+    assert_null(bt_calloc_untouched(SIZE_MAX / 2, 4));
+    for (size_t i = 0; i < 2 * BT_ARRAY_LEN(sizes); i++) {
+        const size_t         n = sizes[i / 2];
+        unsigned char *const x = bt_calloc_untouched(n, 1);
+        assert_non_null(x);
+        for (size_t k = 0; k < n; k++) {
+            assert_true(x[k] == 0);
+        }
+        memset(x, 0xA5, n);
+        bt_alloc_release(x + n / 3, n / 3);
+        for (size_t k = 0; k < n; k++) {
+            assert_true(x[k] == 0xA5 || (x[k] == 0 && k >= n / 3 && k < n / 3 + n / 3));
+        }
+        bt_free(x);
+    }
+}
+
 static void test_allocation_can_be_made_to_fail(void **state) {
     (void)state;
     bt_alloc_fail_at(2, false);
@@ -630,6 +651,7 @@ int main(void) {
         cmocka_unit_test(test_sizes_are_checked),
         cmocka_unit_test(test_errors_carry_context),
         cmocka_unit_test(test_allocation_can_be_made_to_fail),
+        cmocka_unit_test(test_untouched_memory_is_zeros),
         cmocka_unit_test(test_numbers_print_as_python_does),
         cmocka_unit_test(test_what_is_not_finite_is_found),
         cmocka_unit_test(test_numbers_parse_strictly),

@@ -183,6 +183,39 @@ static void check_packed(bt_nn *nn, bt_nn_product p, const char *what) {
     memset(seen, 0, (size_t)(p.M * p.N) * sizeof *seen);
 }
 
+/* The same where each number of the panels is kept as its 16 bits; all of C is in one piece of the
+ * sums, and in several. */
+static void check_halved(bt_nn *nn, bt_nn_product p) {
+    static float       scratch[1 << 14];
+    const int64_t      n_c = p.M * p.ld_c;
+    const bt_nn_packed packed = {
+        .kern = nn->product, .K = p.K, .N = p.N, .panels = packed_panels, .is_halved = true};
+    if (!bt_nn_can_halve(nn->product) || p.trans_b == BT_KERN_T) {
+        return;
+    }
+    assert_true(bt_nn_halving_bytes(nn->product) <= sizeof scratch);
+    memset(packed_panels, 0xA5, sizeof packed_panels);
+    for (int64_t i = bt_nn_packed_n_panels(&packed) - 1; i >= 0; i--) {
+        memset(scratch, 0xA5, sizeof scratch);
+        bt_nn_pack_halved(&packed, nn->kern, p.b, p.ld_b, i, i + 1, scratch);
+    }
+    p.c = again;
+    p.b = NULL;
+    p.b_packed = &packed;
+    fill_c(again, n_c);
+    bt_nn_product_run(nn, &p);
+    assert_memory_equal(again, c, (size_t)n_c * sizeof *c);
+    if (!p.accumulate) {
+        p.a16 = a16;
+        p.c16 = c16;
+        bt_nn_product_run(nn, &p);
+        for (int64_t i = 0; i < n_c; i++) {
+            assert_true(i % p.ld_c >= p.N || c16[i] == bt_bf16_round(c[i]));
+        }
+    }
+    memset(seen, 0, (size_t)(p.M * p.N) * sizeof *seen);
+}
+
 /* p, which gave c, with the factors and the result in bfloat16, each by itself and all of them. */
 static void check_typed(bt_nn *nn, bt_nn_product p, const char *what) {
     const int64_t  n_c = p.M * p.ld_c;
@@ -337,6 +370,7 @@ static void check_product(bt_nn *nn, const shape *s, int variant) {
     }
     if (nn->product != NULL) {
         check_packed(nn, p, what);
+        check_halved(nn, p);
         check_beside(nn, &p, what);
         check_summed(nn, &p, what);
         memset(seen, 0, (size_t)(s->M * s->N) * sizeof *seen);
@@ -527,6 +561,39 @@ static void test_bits_do_not_depend_on_threads(void **state) {
     }
 }
 
+/* An activation in the product gives the bits of one after it, in whatever pieces. */
+static void test_activations_in_products(void **state) {
+    enum { R = 70, K = 300, N = 131 };
+    bt_pool *pool = NULL;
+    (void)state;
+    assert_ok(bt_kern_blas_load(err));
+    assert_ok(bt_pool_create(&pool, 3, err));
+    fill(a, R * K, SEED_A);
+    fill(b, (K + 1) * N, SEED_B);
+    for (int i = 0; bt_kern_isa(i) != NULL; i++) {
+        bt_kern kern;
+        if (!bt_kern_has(bt_kern_isa(i))) {
+            continue;
+        }
+        assert_ok(bt_kern_select(bt_kern_isa(i), &kern, err));
+        for (int act = 0; act < 2 * (int)BT_N_ACTIVATIONS; act++) {
+            bt_nn               nn = {.kern = &kern,
+                                      .pool = act % 2 == 0 ? pool : NULL,
+                                      .panels = panels[0],
+                                      .panel_bytes = sizeof panels[0],
+                                      .product = kern.products[BT_PRECISION_F32].rows == 0
+                                                     ? NULL
+                                                     : &kern.products[BT_PRECISION_F32]};
+            const bt_activation which = (bt_activation)(act / 2);
+            bt_nn_dense_forward(&nn, c, a, b, NULL, R, K, N);
+            bt_nn_bias_act_forward(&nn, c, want, b + K * N, which, R, N);
+            bt_nn_dense_act_forward(&nn, again, a, b, b + K * N, which, R, K, N);
+            assert_memory_equal(again, want, sizeof *want * R * N);
+        }
+    }
+    bt_pool_free(pool);
+}
+
 #else
 #include "../../../src/kern/kern_amx_tiles.h"
 #include "../../../src/kern/kern_internal.h"
@@ -598,6 +665,7 @@ int main(void) {
         cmocka_unit_test(test_products_match),
         cmocka_unit_test(test_float16_at_its_edges),
         cmocka_unit_test(test_bits_do_not_depend_on_threads),
+        cmocka_unit_test(test_activations_in_products),
 #endif
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

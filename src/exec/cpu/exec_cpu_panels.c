@@ -1,0 +1,254 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The weights of an engine that only evaluates. They are read by products alone, so each is kept in
+ * panels, as products read them, in place of its floats: packed once, and not once a product. In
+ * bfloat16 that is half of the bytes, where the processor has no such products, too (then a product
+ * widens what it reads). A weight is taken when its values are there, one after the other from one
+ * place, so that the floats of all of them are never there together. */
+#include "exec_cpu_panels.h"
+
+#include <string.h>
+
+#include "bt/base/alloc.h"
+
+enum { DENSE_OF_LAYER = 6, DENSE_BESIDE = 2, PANELS_A_TASK = 4, ALIGNMENT = 64 };
+
+static size_t aligned(size_t n_bytes) {
+    return (n_bytes + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
+}
+
+static size_t panel_bytes(const exec_panels *panels, int32_t i) {
+    const bt_nn_packed *const packed = &panels->weights[i].as_is;
+    const size_t              n = bt_nn_packed_bytes(packed->kern, packed->K, packed->N);
+    return aligned(packed->is_halved ? n / 2 : n);
+}
+
+/* [K,N], whatever rank the table says: those of attention have three. In the order of the table;
+ * of ALBERT several layers have the same one. */
+static void list_weight(exec_cpu *exec, bt_dense_index dense, int64_t K, int64_t N) {
+    exec_panels *const           panels = &exec->panels;
+    const bt_kern_product *const kern = exec->nn.product;
+    int32_t                      i = panels->n;
+    if (dense.kernel < 0) {
+        return;
+    }
+    BT_ASSERT(exec->model->table.params[dense.kernel].n_elements == K * N);
+    while (i > 0 && panels->params[i - 1] > dense.kernel) {
+        i--;
+    }
+    if (i > 0 && panels->params[i - 1] == dense.kernel) {
+        return;
+    }
+    const size_t n_after = (size_t)(panels->n - i);
+    memmove(&panels->params[i + 1], &panels->params[i], n_after * sizeof *panels->params);
+    memmove(&panels->weights[i + 1], &panels->weights[i], n_after * sizeof *panels->weights);
+    panels->params[i] = dense.kernel;
+    panels->weights[i] =
+        (bt_nn_weight){.as_is = {.kern = kern, .K = K, .N = N, .is_halved = bt_nn_can_halve(kern)}};
+    panels->n++;
+}
+
+static void list_weights(exec_cpu *exec) {
+    const bt_model *const m = exec->model;
+    const int64_t         H = m->encoder.hidden_size;
+    const int64_t         I = m->encoder.intermediate_size;
+    for (int64_t l = 0; l < m->encoder.num_layers; l++) {
+        const bt_layer_index *const layer = &m->layers[l];
+        list_weight(exec, layer->query, H, H);
+        list_weight(exec, layer->key, H, H);
+        list_weight(exec, layer->value, H, H);
+        list_weight(exec, layer->attention_output, H, H);
+        list_weight(exec, layer->intermediate, H, I);
+        list_weight(exec, layer->output, I, H);
+    }
+    list_weight(exec, m->embedding_projection, m->encoder.embedding_size, H);
+    list_weight(exec, m->pooler_transform, H, H);
+}
+
+/* A BLAS packs as it likes. */
+bt_status exec_panels_list(exec_cpu *exec, bt_error *err) {
+    exec_panels *const panels = &exec->panels;
+    const size_t most = (size_t)exec->model->encoder.num_layers * DENSE_OF_LAYER + DENSE_BESIDE;
+    if (exec->nn.product == NULL) {
+        return BT_OK;
+    }
+    panels->weights = bt_calloc_array(most, sizeof *panels->weights);
+    panels->params = bt_calloc_array(most, sizeof *panels->params);
+    panels->is_taken = bt_calloc_array(most, sizeof *panels->is_taken);
+    if (panels->weights == NULL || panels->params == NULL || panels->is_taken == NULL) {
+        return BT_FAIL(err, BT_E_NOMEM, "out of memory for the list of weights");
+    }
+    list_weights(exec);
+    for (int32_t i = 0; i < panels->n; i++) {
+        panels->n_bytes += panel_bytes(panels, i);
+    }
+    return BT_OK;
+}
+
+static size_t weight_floats(const bt_nn_weight *weight) {
+    return (size_t)weight->as_is.K * (size_t)weight->as_is.N;
+}
+
+static size_t most_floats(const exec_panels *panels) {
+    size_t most = 0;
+    for (int32_t i = 0; i < panels->n; i++) {
+        const size_t n = weight_floats(&panels->weights[i]);
+        most = n > most ? n : most;
+    }
+    return most;
+}
+
+/* Of one weight at a time the floats are there. */
+uint64_t exec_panels_saved_bytes(const exec_cpu *exec) {
+    const exec_panels *const panels = &exec->panels;
+    const uint64_t there = most_floats(panels) * sizeof(float) + (uint64_t)panels->n_bytes;
+    uint64_t       n = 0;
+    for (int32_t i = 0; i < panels->n; i++) {
+        n += weight_floats(&panels->weights[i]) * sizeof(float);
+    }
+    return n > there ? n - there : 0;
+}
+
+static bt_status alloc_panels(exec_cpu *exec, bt_error *err) {
+    exec_panels *const panels = &exec->panels;
+    const size_t       n_threads = (size_t)bt_pool_n_threads(exec->pool);
+    const bool         halves = panels->weights[0].as_is.is_halved;
+    panels->block = bt_alloc_array(1, panels->n_bytes);
+    panels->floats = bt_alloc_array(most_floats(panels), sizeof *panels->floats);
+    if (halves) {
+        panels->scratch = bt_alloc_array(n_threads, bt_nn_halving_bytes(exec->nn.product));
+    }
+    return panels->block != NULL && panels->floats != NULL && (!halves || panels->scratch != NULL)
+               ? BT_OK
+               : BT_FAIL(err, BT_E_NOMEM, "out of memory for %zu bytes of weights",
+                         panels->n_bytes);
+}
+
+static float *floats_in_buffer(const exec_cpu *exec, int32_t i) {
+    return exec->base.param + exec->model->table.params[exec->panels.params[i]].offset;
+}
+
+bt_status exec_panels_create(exec_cpu *exec, bt_error *err) {
+    exec_panels *const panels = &exec->panels;
+    size_t             used = 0;
+    BT_TRY(alloc_panels(exec, err));
+    for (int32_t i = 0; i < panels->n; i++) {
+        bt_nn_weight *const weight = &panels->weights[i];
+        weight->b = floats_in_buffer(exec, i);
+        weight->as_is.panels = panels->block + used;
+        used += panel_bytes(panels, i);
+        /* neighbours that are written would take huge pages, and with them this */
+        bt_alloc_release(floats_in_buffer(exec, i), weight_floats(weight) * sizeof(float));
+    }
+    exec->nn.weights = panels->weights;
+    exec->nn.n_weights = panels->n;
+    return BT_OK;
+}
+
+void exec_panels_deinit(exec_panels *panels) {
+    bt_free(panels->weights);
+    bt_free(panels->params);
+    bt_free(panels->is_taken);
+    bt_free(panels->block);
+    bt_free(panels->floats);
+    bt_free(panels->scratch);
+    memset(panels, 0, sizeof *panels);
+}
+
+typedef struct pack_job {
+    const exec_cpu     *exec;
+    const bt_nn_weight *weight;
+    const float        *from;
+} pack_job;
+
+static void pack_task(void *context, int64_t task, int32_t thread) {
+    const pack_job *const     job = context;
+    const exec_cpu *const     exec = job->exec;
+    const bt_nn_packed *const packed = &job->weight->as_is;
+    const int64_t             first = task * PANELS_A_TASK;
+    const int64_t             left = bt_nn_packed_n_panels(packed) - first;
+    const int64_t             end = first + (left < PANELS_A_TASK ? left : PANELS_A_TASK);
+    const size_t n_scratch = bt_nn_halving_bytes(exec->nn.product) / sizeof *exec->panels.scratch;
+    if (packed->is_halved) {
+        bt_nn_pack_halved(packed, &exec->kern, job->from, packed->N, first, end,
+                          exec->panels.scratch + (size_t)thread * n_scratch);
+    } else {
+        bt_nn_pack(packed, job->from, packed->N, BT_KERN_N, first, end);
+    }
+}
+
+/* From where they were placed, or from the buffer, which is then given back. */
+static void take(exec_cpu *exec, int32_t i) {
+    exec_panels *const  panels = &exec->panels;
+    bt_nn_weight *const weight = &panels->weights[i];
+    const bool          is_placed = panels->placed == i + 1;
+    pack_job            job = {.exec = exec,
+                               .weight = weight,
+                               .from = is_placed ? panels->floats : floats_in_buffer(exec, i)};
+    const int64_t       n_panels = bt_nn_packed_n_panels(&weight->as_is);
+    const size_t        n_bytes = weight_floats(weight) * sizeof(float);
+    bt_pool_run(exec->pool, (n_panels + PANELS_A_TASK - 1) / PANELS_A_TASK, pack_task, &job);
+    if (!is_placed) {
+        bt_alloc_release(floats_in_buffer(exec, i), n_bytes);
+    }
+    exec->released_bytes += panels->is_taken[i] ? 0 : n_bytes;
+    panels->is_taken[i] = true;
+    panels->placed = 0;
+}
+
+/* -1: it has no panels. */
+static int32_t find(const exec_panels *panels, int64_t param) {
+    int32_t i = panels->n - 1;
+    while (i >= 0 && panels->params[i] != param) {
+        i--;
+    }
+    return i;
+}
+
+float *exec_cpu_place(bt_exec *base, int64_t param) {
+    exec_cpu *const exec = exec_cpu_of(base);
+    const int32_t   i = find(&exec->panels, param);
+    BT_ASSERT(!exec->panels.is_closed);
+    if (i < 0) {
+        return base->param + exec->model->table.params[param].offset;
+    }
+    exec->panels.placed = i + 1;
+    return exec->panels.floats;
+}
+
+bt_status exec_panels_check_none(const exec_cpu *exec, bt_error *err) {
+    return exec->panels.n > 0
+               ? BT_FAIL(err, BT_E_INTERNAL, "the weights of this engine are for evaluations only")
+               : BT_OK;
+}
+
+bt_status exec_panels_check_open(const exec_cpu *exec, bt_error *err) {
+    return exec->panels.is_closed
+               ? BT_FAIL(err, BT_E_INTERNAL,
+                         "the weights of this engine have their values, and no floats any more")
+               : BT_OK;
+}
+
+bt_status exec_cpu_take(bt_exec *base, int64_t param, bt_error *err) {
+    exec_cpu *const exec = exec_cpu_of(base);
+    const int32_t   i = find(&exec->panels, param);
+    BT_TRY(exec_panels_check_open(exec, err));
+    if (i >= 0) {
+        take(exec, i);
+    }
+    return BT_OK;
+}
+
+void exec_panels_close(exec_cpu *exec) {
+    exec_panels *const panels = &exec->panels;
+    for (int32_t i = 0; i < panels->n && !panels->is_closed; i++) {
+        if (!panels->is_taken[i]) {
+            take(exec, i);
+        }
+    }
+    bt_free(panels->floats);
+    bt_free(panels->scratch);
+    panels->floats = NULL;
+    panels->scratch = NULL;
+    panels->is_closed = panels->n > 0;
+}

@@ -1,0 +1,296 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * An engine that only evaluates has the weights of its products in panels, and no floats: the same
+ * bits, less memory, also while they are read, and nothing that would read the floats. */
+#define _DEFAULT_SOURCE
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "bt/base/alloc.h"
+#include "bt/base/rng.h"
+#include "exec_fixture.h"
+
+enum { MAX_SEQS = 48, LENGTH = 24, MAX_TOKENS = MAX_SEQS * LENGTH, MAX_LOGITS = 3 * MAX_TOKENS };
+
+typedef struct job {
+    bt_model *model;
+    float    *params; /* owned */
+    int64_t   offsets[MAX_SEQS + 1];
+    int32_t   ids[MAX_TOKENS], types[MAX_TOKENS], positions[MAX_TOKENS], labels[MAX_TOKENS];
+    bt_batch  batch;
+} job;
+
+static job shared;
+
+/* Few sequences are one pass of all threads, many of them packs. */
+static void make_batch(job *j, int64_t n_seqs) {
+    int64_t n = 0;
+    for (int64_t b = 0; b < n_seqs; b++) {
+        j->offsets[b] = n;
+        for (int64_t s = 0; s < LENGTH - b % 5; s++, n++) {
+            j->ids[n] = (int32_t)((n * 7 + 3) % 200);
+            j->types[n] = s > 5;
+            j->positions[n] = (int32_t)s;
+        }
+    }
+    j->offsets[n_seqs] = n;
+    j->batch = (bt_batch){.n_seqs = n_seqs,
+                          .n_tokens = n,
+                          .max_tokens = LENGTH,
+                          .seq_length = LENGTH,
+                          .offsets = j->offsets,
+                          .ids = j->ids,
+                          .types = j->types,
+                          .positions = j->positions,
+                          .int_labels = j->labels};
+}
+
+static void open_job(const bt_encoder_config *encoder, bt_head_kind kind) {
+    const bt_head_config head = {.kind = kind,
+                                 .loss = kind == BT_HEAD_TOKENS ? BT_LOSS_TOKENS : BT_LOSS_SOFTMAX,
+                                 .num_classes = 3,
+                                 .initializer_range = 0.3F};
+    memset(&shared, 0, sizeof shared);
+    assert_ok(bt_model_create(encoder, &head, &shared.model, err));
+    const size_t n = (size_t)shared.model->table.n_elements;
+    shared.params = bt_alloc_array(n, sizeof *shared.params);
+    assert_non_null(shared.params);
+    bt_model_init_params(shared.model, 3, shared.params);
+    const bt_rng_key key = bt_rng_key_make(8, 1, 0, 0); /* nothing is 0 or 1, adapters neither */
+    for (size_t i = 0; i < n; i++) {
+        shared.params[i] += 0.05F * (bt_rng_uniform(key, i) - 0.5F);
+    }
+    make_batch(&shared, 4);
+}
+
+static void close_job(void) {
+    bt_model_free(shared.model);
+    bt_free(shared.params);
+}
+
+static bt_exec *open_exec(bt_exec_config config, bool only_evaluates) {
+    bt_exec *exec = NULL;
+    config.only_evaluates = only_evaluates;
+    assert_ok(bt_exec_create_cpu(shared.model, NULL, &config, &exec, err));
+    return exec;
+}
+
+static void give_params(bt_exec *exec) {
+    memcpy(bt_exec_params(exec), shared.params,
+           (size_t)shared.model->table.n_elements * sizeof *shared.params);
+}
+
+/* As a checkpoint is read. */
+static void give_one_by_one(bt_exec *exec) {
+    for (int64_t i = 0; i < shared.model->table.n_params; i++) {
+        const bt_param *const p = &shared.model->table.params[i];
+        memcpy(bt_exec_place(exec, i), shared.params + p->offset,
+               (size_t)p->n_elements * sizeof *shared.params);
+        assert_ok(bt_exec_take(exec, i, err));
+    }
+}
+
+static void compare(bt_exec *exec, bt_exec *plain) {
+    static float   got_hidden[MAX_TOKENS * 64], want_hidden[MAX_TOKENS * 64];
+    const int64_t  H = shared.model->encoder.hidden_size;
+    bt_step_result got, want;
+    assert_true(H <= 64);
+    for (int i = 0; i < 2; i++) {
+        make_batch(&shared, i == 0 ? 4 : MAX_SEQS);
+        const size_t n = (size_t)bt_model_n_logits(shared.model, &shared.batch);
+        assert_true(n <= MAX_LOGITS);
+        assert_ok(bt_exec_evaluate(exec, &shared.batch, &got, err));
+        assert_ok(bt_exec_evaluate(plain, &shared.batch, &want, err));
+        assert_memory_equal(got.logits, want.logits, n * sizeof(float));
+        assert_true(got.loss == want.loss && got.n_nonfinite == 0);
+    }
+    assert_ok(bt_exec_encode(exec, &shared.batch, 1, got_hidden, NULL, err));
+    assert_ok(bt_exec_encode(plain, &shared.batch, 1, want_hidden, NULL, err));
+    assert_memory_equal(got_hidden, want_hidden,
+                        (size_t)(shared.batch.n_tokens * H) * sizeof(float));
+}
+
+static void check_bits(const bt_encoder_config *encoder, bt_head_kind kind,
+                       const bt_exec_config *config) {
+    open_job(encoder, kind);
+    bt_exec *const plain = open_exec(*config, false);
+    give_params(plain);
+    assert_ok(bt_exec_changed(plain, err));
+    for (int how = 0; how < 3; how++) {
+        bt_exec *const exec = open_exec(*config, true);
+        if (how == 0) {
+            give_one_by_one(exec);
+        } else {
+            give_params(exec);
+        }
+        if (how != 2) { /* 2: the first evaluation takes them */
+            assert_ok(bt_exec_changed(exec, err));
+        }
+        compare(exec, plain);
+        compare(exec, plain);
+        bt_exec_free(exec);
+    }
+    bt_exec_free(plain);
+    close_job();
+}
+
+/* Widths that end inside a panel, both orders of norm, shared layers, adapters; where a BLAS makes
+ * the products, floats stay. */
+static void test_no_bit_changes(void **state) {
+    (void)state;
+    const char *const *const isas = fixture_isas();
+    for (int i = 0; isas[i] != NULL; i++) {
+        for (int precision = 0; precision < BT_N_PRECISIONS; precision++) {
+            for (int form = 0; form < 4; form++) {
+                bt_encoder_config e = fixture_encoder();
+                e.hidden_size = 40;
+                e.embedding_size = form == 2 ? 24 : 40;
+                e.intermediate_size = 84;
+                e.norm_first = form == 1;
+                e.type = form == 2 ? BT_ENCODER_ALBERT : e.type;
+                e.lora.rank = form == 3 ? 2 : 0;
+                e.lora.scale = 2;
+                e.lora.has[BT_LORA_QUERY] = e.lora.has[BT_LORA_INTERMEDIATE] = form == 3;
+                check_bits(&e, form == 1 ? BT_HEAD_TOKENS : BT_HEAD_ENCODER_POOLER,
+                           &(bt_exec_config){.n_threads = 1 + form % 2,
+                                             .isa = isas[i],
+                                             .precision = (bt_precision)precision});
+            }
+        }
+    }
+}
+
+static size_t resident_bytes(const float *from, int64_t n_floats) {
+    static unsigned char is_there[1 << 16];
+    const size_t         page = (size_t)sysconf(_SC_PAGESIZE);
+    const uintptr_t      first = (uintptr_t)from / page * page;
+    const size_t         n_bytes = (uintptr_t)(from + n_floats) - first;
+    size_t               n = 0;
+    assert_true(n_bytes / page < sizeof is_there);
+    assert_int_equal(mincore((unsigned char *)(uintptr_t)from - ((uintptr_t)from - first), n_bytes,
+                             (void *)is_there),
+                     0);
+    for (size_t i = 0; i * page < n_bytes; i++) {
+        n += (is_there[i] & 1) * page;
+    }
+    return n;
+}
+
+/* What only products read, of the encoder below. */
+enum { WIDTH = 256, N_KERNELS = 2 * (4 * WIDTH * WIDTH + 2 * WIDTH * 4 * WIDTH) + WIDTH * WIDTH };
+
+static bt_encoder_config wide_encoder(void) {
+    bt_encoder_config e = fixture_encoder();
+    e.hidden_size = e.embedding_size = WIDTH;
+    e.intermediate_size = 4 * WIDTH;
+    return e;
+}
+
+/* While they are read one by one, too. */
+static void test_floats_are_given_back(void **state) {
+    (void)state;
+    const bt_encoder_config e = wide_encoder();
+    open_job(&e, BT_HEAD_ENCODER_POOLER);
+    const int64_t n_params = shared.model->table.n_elements;
+    const size_t  others = (size_t)(n_params - N_KERNELS) * sizeof(float);
+    const size_t  slack = others + 80 * (size_t)sysconf(_SC_PAGESIZE); /* pages that are shared */
+    for (int how = 0; how < 4; how++) {
+        const int            precision = how % 2;
+        const bt_exec_config config = {.n_threads = 1, .precision = (bt_precision)precision};
+        const size_t   kept = N_KERNELS * (precision == BT_PRECISION_BF16 ? 2 : sizeof(float));
+        bt_exec *const exec = open_exec(config, true);
+        const float   *flat = bt_exec_params(exec);
+        if (flat[0] != 0 || resident_bytes(flat, n_params) > slack) {
+            fail_msg("%zu bytes of floats are there before any was read",
+                     resident_bytes(flat, n_params));
+        }
+        if (how < 2) {
+            give_one_by_one(exec);
+            assert_true(resident_bytes(flat, n_params) <= slack);
+        } else {
+            give_params(exec);
+            assert_true(resident_bytes(flat, n_params) > slack + kept / 2);
+        }
+        assert_ok(bt_exec_changed(exec, err));
+        assert_true(resident_bytes(flat, n_params) <= slack);
+        const bt_param *const kernel =
+            &shared.model->table.params[shared.model->layers[1].output.kernel];
+        assert_true(flat[kernel->offset + kernel->n_elements / 2] == 0);
+        const size_t held = bt_exec_memory_bytes(exec); /* panels end with whole blocks */
+        assert_true(held >= others + kept && held < others + kept + kept / 100);
+        bt_exec_free(exec);
+    }
+    close_job();
+}
+
+/* A machine with too little memory for the floats, and enough for the panels. */
+static void test_memory_is_asked_for_what_is_kept(void **state) {
+    (void)state;
+    bt_exec                *exec = NULL;
+    bt_error                why = BT_ERROR_INIT;
+    const bt_encoder_config e = wide_encoder();
+    open_job(&e, BT_HEAD_ENCODER_POOLER);
+    const uint64_t all = (uint64_t)shared.model->table.n_elements * sizeof(float);
+    bt_exec_config config = {
+        .n_threads = 1, .precision = BT_PRECISION_BF16, .memory_limit = all * 7 / 10};
+    assert_int_equal(bt_exec_create_cpu(shared.model, NULL, &config, &exec, &why), BT_E_NOMEM);
+    config.only_evaluates = true;
+    assert_ok(bt_exec_create_cpu(shared.model, NULL, &config, &exec, err));
+    bt_exec_free(exec);
+    config.memory_limit = all * 5 / 10;
+    assert_int_equal(bt_exec_create_cpu(shared.model, NULL, &config, &exec, &why), BT_E_NOMEM);
+    close_job();
+}
+
+/* Whatever would read floats that are gone, or write ones that nobody reads. */
+static void test_nothing_reads_floats(void **state) {
+    (void)state;
+    const bt_encoder_config e = fixture_encoder();
+    bt_error                why = BT_ERROR_INIT;
+    bt_step_result          result;
+    bt_exec_rounded         rounded;
+    open_job(&e, BT_HEAD_ENCODER_POOLER);
+    bt_exec *const exec = open_exec((bt_exec_config){.n_threads = 1}, true);
+    give_params(exec);
+    assert_ok(bt_exec_changed(exec, err));
+    assert_int_equal(bt_exec_changed(exec, &why), BT_E_INTERNAL);
+    assert_int_equal(bt_exec_take(exec, 0, &why), BT_E_INTERNAL);
+    assert_int_equal(bt_exec_gradients(exec, &shared.batch, 0, 1, &result, &why), BT_E_INTERNAL);
+    assert_int_equal(bt_exec_round_weights(exec, &rounded, &why), BT_E_INTERNAL);
+    assert_ok(bt_exec_evaluate(exec, &shared.batch, &result, err));
+    bt_exec_free(exec);
+    close_job();
+}
+
+static void test_out_of_memory(void **state) {
+    (void)state;
+    const bt_encoder_config e = fixture_encoder();
+    bool                    is_done = false;
+    open_job(&e, BT_HEAD_ENCODER_POOLER);
+    for (uint64_t k = 1; !is_done; k++) {
+        const bt_exec_config config = {
+            .n_threads = 1, .precision = BT_PRECISION_BF16, .only_evaluates = true};
+        bt_error why = BT_ERROR_INIT;
+        bt_exec *exec = NULL;
+        bt_alloc_fail_at(k, false);
+        const bt_status rc = bt_exec_create_cpu(shared.model, NULL, &config, &exec, &why);
+        bt_alloc_fail_at(0, false);
+        is_done = rc == BT_OK;
+        assert_true(is_done || rc == BT_E_NOMEM);
+        assert_true(k < 100);
+        bt_exec_free(exec);
+    }
+    close_job();
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_no_bit_changes),
+        cmocka_unit_test(test_floats_are_given_back),
+        cmocka_unit_test(test_memory_is_asked_for_what_is_kept),
+        cmocka_unit_test(test_nothing_reads_floats),
+        cmocka_unit_test(test_out_of_memory),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
