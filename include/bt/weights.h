@@ -42,18 +42,18 @@ const char *bt_weights_path(const bt_weights *w);
 /* Once prepared: opens it and compares kind, names and shapes, without reading values. */
 BT_MUST_USE bt_status bt_weights_check(const bt_weights *w, const bt_weights_use *use,
                                        bt_error *err);
-/* Who gets the parameters that come from a file, one after the other: gives a place for the values
- * of one, which then has them. */
+/* Who gets the parameters, one after the other: gives a place for the values of one, which then has
+ * them. One may come twice: what comes last counts. */
 typedef struct bt_weights_taker {
     float *(*place)(void *context, int64_t param);
     bt_status (*take)(void *context, int64_t param, bt_error *err);
     void *context;
 } bt_weights_taker;
-/* Once prepared: fresh values by the init rules and the seed, and those of the file into the
- * encoder (and the head, where asked) to the taker, the others into params, the model's flat
- * buffer. What was loaded, what stays fresh and what was left over is told. */
+/* Once prepared: to the taker, values of the file for the encoder (and the head, where asked),
+ * fresh ones by the init rules and the seed for all else, then adapters and what was trained with
+ * them. What was loaded, what stays fresh and what was left over is told. */
 BT_MUST_USE bt_status bt_weights_load(const bt_weights *w, const bt_weights_use *use, uint64_t seed,
-                                      float *params, const bt_weights_taker *taker, bt_error *err);
+                                      const bt_weights_taker *taker, bt_error *err);
 
 /* What the weights say of themselves into the keys of conf that nobody wrote: sizes, kind and
  * arithmetic of the encoder, the head, vocabulary and treatment of text. Before

@@ -139,10 +139,9 @@ static bt_status take(void *context, int64_t param, bt_error *err) {
 bt_status start_fresh(train_run *run, bt_error *err) {
     const bt_weights_use   use = run_weights_use(run);
     const bt_weights_taker taker = {.place = place, .take = take, .context = run->exec};
-    float *const           flat = bt_exec_params(run->exec); /* a copy would be a fifth buffer */
-    BT_TRY(bt_weights_prepare(run->weights, &use, err));     /* a recovery may come here first */
+    BT_TRY(bt_weights_prepare(run->weights, &use, err)); /* a recovery may come here first */
     BT_TRY(bt_exec_settle(run->exec, err));
-    BT_TRY(bt_weights_load(run->weights, &use, run->config.seed, flat, &taker, err));
+    BT_TRY(bt_weights_load(run->weights, &use, run->config.seed, &taker, err));
     return bt_exec_changed(run->exec, err);
 }
 

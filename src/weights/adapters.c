@@ -38,7 +38,8 @@ static bt_status check(const bt_weights_use *use, const bt_ckpt *ckpt, const bt_
     return BT_OK;
 }
 
-static bt_status read_all(const bt_weights_use *use, bt_ckpt *ckpt, float *params, bt_error *err) {
+static bt_status read_all(const bt_weights_use *use, bt_ckpt *ckpt, const bt_weights_taker *taker,
+                          bt_error *err) {
     int64_t n_loaded = 0;
     int64_t n_fresh = 0;
     for (int64_t i = 0; i < use->model->table.n_params; i++) {
@@ -50,7 +51,8 @@ static bt_status read_all(const bt_weights_use *use, bt_ckpt *ckpt, float *param
             n_fresh++;
             continue;
         }
-        BT_TRY(bt_ckpt_read_weight(ckpt, param, NULL, params + param->offset, err));
+        BT_TRY(bt_ckpt_read_weight(ckpt, param, NULL, taker->place(taker->context, i), err));
+        BT_TRY(taker->take(taker->context, i, err));
         n_loaded++;
     }
     bt_log(BT_LOG_INFO, INIT " %s: loaded %" PRId64 ", missing %" PRId64 " of what is trained",
@@ -58,7 +60,7 @@ static bt_status read_all(const bt_weights_use *use, bt_ckpt *ckpt, float *param
     return BT_OK;
 }
 
-bt_status adapters_load(const bt_weights_use *use, float *params, bt_error *err) {
+bt_status adapters_load(const bt_weights_use *use, const bt_weights_taker *taker, bt_error *err) {
     const char  *folder = "";
     bt_ckpt     *ckpt = NULL;
     bt_ckpt_lora lora = {0};
@@ -73,8 +75,8 @@ bt_status adapters_load(const bt_weights_use *use, float *params, bt_error *err)
     if (rc == BT_OK) {
         rc = check(use, ckpt, &lora, err);
     }
-    if (rc == BT_OK && params != NULL) {
-        rc = read_all(use, ckpt, params, err);
+    if (rc == BT_OK && taker != NULL) {
+        rc = read_all(use, ckpt, taker, err);
     }
     bt_ckpt_close(ckpt);
     return rc;

@@ -129,22 +129,24 @@ done:
 }
 
 /* Drawing numbers for what the checkpoint overwrites would take longer than reading it. */
-static void init_others(const bt_weights_use *use, const bt_ckpt *ckpt, uint64_t seed,
-                        float *flat) {
+static bt_status init_others(const bt_weights_use *use, const bt_ckpt *ckpt, uint64_t seed,
+                             const bt_weights_taker *taker, bt_error *err) {
     const bt_param_table *const table = &use->model->table;
     for (int64_t i = 0; i < table->n_params; i++) {
-        const bt_param *const param = &table->params[i];
-        switch (init_source_of(use, ckpt, i).kind) {
-        case INIT_FRESH:
-            bt_model_init_param(use->model, seed, i, flat + param->offset);
-            break;
-        case INIT_ZERO:
-            memset(flat + param->offset, 0, (size_t)param->n_elements * sizeof *flat);
-            break;
-        case INIT_FILE:
-            break;
+        const bt_param *const  param = &table->params[i];
+        const init_source_kind kind = init_source_of(use, ckpt, i).kind;
+        if (kind == INIT_FILE) {
+            continue;
         }
+        float *const values = taker->place(taker->context, i);
+        if (kind == INIT_FRESH) {
+            bt_model_init_param(use->model, seed, i, values);
+        } else {
+            memset(values, 0, (size_t)param->n_elements * sizeof *values);
+        }
+        BT_TRY(taker->take(taker->context, i, err));
     }
+    return BT_OK;
 }
 
 /* Keys of task; dual encoders have them as well. */
@@ -201,7 +203,7 @@ bt_status bt_weights_check(const bt_weights *w, const bt_weights_use *use, bt_er
 }
 
 bt_status bt_weights_load(const bt_weights *w, const bt_weights_use *use, uint64_t seed,
-                          float *params, const bt_weights_taker *taker, bt_error *err) {
+                          const bt_weights_taker *taker, bt_error *err) {
     bt_status rc = BT_OK;
     bt_ckpt  *ckpt = NULL;
     if (w->init_checkpoint[0] != '\0') {
@@ -210,8 +212,8 @@ bt_status bt_weights_load(const bt_weights *w, const bt_weights_use *use, uint64
     } else {
         bt_log(BT_LOG_WARNING, "no task.init_checkpoint: training starts from random weights");
     }
-    init_others(use, ckpt, seed, params);
-    BT_CHECK(adapters_load(use, params, err));
+    BT_CHECK(init_others(use, ckpt, seed, taker, err));
+    BT_CHECK(adapters_load(use, taker, err)); /* over what the checkpoint held */
 done:
     bt_ckpt_close(ckpt);
     return rc;

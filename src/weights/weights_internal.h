@@ -30,8 +30,9 @@ init_source init_source_of(const bt_weights_use *use, const bt_ckpt *ckpt, int64
 
 /* init_check.c: kind of encoder, layers, heads, names and shapes, before anything is read. */
 BT_MUST_USE bt_status init_check(const bt_weights_use *use, bt_ckpt *ckpt, bt_error *err);
-/* adapters.c: task.model.lora.init over what was loaded; params NULL: checks alone. */
-BT_MUST_USE bt_status adapters_load(const bt_weights_use *use, float *params, bt_error *err);
+/* adapters.c: task.model.lora.init over what was loaded; taker NULL: checks alone. */
+BT_MUST_USE bt_status adapters_load(const bt_weights_use *use, const bt_weights_taker *taker,
+                                    bt_error *err);
 /* init_remark.c: what fits but is worth a word: fewer layers, parts that begin from random numbers,
  * heads of the file that are not used (used: a flag a tensor). Once, when it is loaded. */
 BT_MUST_USE bt_status init_remark(const bt_weights_use *use, const bt_ckpt *ckpt, const bool *used,

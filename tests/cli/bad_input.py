@@ -503,7 +503,7 @@ class Numbers(BadInput):
     def test_checkpoint_that_holds_nan(self):
         self.train(mode='train', override='trainer.train_steps=5')
         self.poison(self.path('out', 'ckpt-5'))
-        result = self.refused(DIVERGED, 'step 5', 'row', mode='train', foreseen=False)
+        result = self.refused(DATA, 'ckpt-5', 'beta holds nan', mode='train', foreseen=False)
         self.assertEqual(e2e.read_state_file(self.path('out'))[0], 'ckpt-5', str(result))
 
     def poison(self, prefix):
