@@ -56,7 +56,9 @@ typedef struct bt_nn {
                                          * forward goes here, and is read in its place */
     const bt_nn_weight *weights; /* [n_weights], b ascending: products that read one of them as
                                   * a whole take the panels that it has */
-    int32_t        n_weights;
+    int32_t n_weights;
+    bool    only_panels; /* the numbers at b are gone: to read one of them without its panels
+                          * is a fault of the program */
     bt_nn_products products;
     double         attention_seconds; /* so far, forward and backward */
 } bt_nn;

@@ -143,5 +143,6 @@ const bt_nn_packed *nn_find_packed(const bt_nn *nn, const bt_nn_product *p) {
     const bool                is_whole = packed->panels != NULL && packed->kern == nn->product &&
                           packed->K == p->K && packed->N == p->N &&
                           p->ld_b == (is_transposed ? p->K : p->N);
+    BT_ASSERT(is_whole || !nn->only_panels);
     return is_whole ? packed : NULL;
 }

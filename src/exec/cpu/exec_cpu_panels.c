@@ -142,6 +142,7 @@ bt_status exec_panels_create(exec_cpu *exec, bt_error *err) {
     }
     exec->nn.weights = panels->weights;
     exec->nn.n_weights = panels->n;
+    exec->nn.only_panels = true;
     return BT_OK;
 }
 

@@ -49,8 +49,8 @@ MUTATIONS = {
         'src/train/data_facts.c', [('    if (n_lonely > 0) {', '    if (false) {')],
         '../e2e/data_facts.py', 'Rows.test_classes_of_one_section', {}),
     'other rows are held out in each start': (
-        'src/data/data_split.c', [('is_used[list[i].number] = is_held == (config->held_out == BT_HELD_OUT_ONLY);',
-                                   'is_used[list[i].number] = is_held;')],
+        'src/data/data_split.c', [('is_used[rows[i]] = (first <= i && i < end) == only;',
+                                   'is_used[rows[i]] = first <= i && i < end;')],
         '../e2e/short_command.py', 'Recalls.test_a_tenth_is_held_out', {}),
     # weights and what lies beside them
     'the epsilon of the file is not obeyed': (
