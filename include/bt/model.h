@@ -13,7 +13,7 @@
 const char           *bt_activation_name(bt_activation activation); /* its first name */
 BT_MUST_USE bt_status bt_activation_from_name(const char *name, bt_activation *out, bt_error *err);
 
-/* Which kernels of a layer have adapters. */
+/* The kernels of a layer, in the order of its products: which of them have adapters. */
 typedef enum bt_lora_target {
     BT_LORA_QUERY,
     BT_LORA_KEY,
@@ -152,8 +152,9 @@ BT_MUST_USE bt_status bt_model_create(const bt_encoder_config *encoder, const bt
 bool bt_model_reads_pooler(const bt_head_config *head);
 /* Does the head read the first token of each sequence alone? Then the last layer computes no more.
  */
-bool bt_model_reads_first_rows(const bt_head_config *head);
-void bt_model_free(bt_model *model);
+bool           bt_model_reads_first_rows(const bt_head_config *head);
+void           bt_model_free(bt_model *model);
+bt_dense_index bt_model_dense(const bt_model *model, int64_t layer, bt_lora_target which);
 /* Adds what the adapters of flat have learned to the kernels that they belong to, and sets their
  * second factors to 0, so that it computes the same but for rounding. Sums are made in double. */
 void bt_model_merge_lora(const bt_model *model, float *flat);

@@ -51,14 +51,23 @@ static void merge(const bt_model *model, bt_dense_index dense, float *flat) {
     memset(flat + b->offset, 0, (size_t)b->n_elements * sizeof *flat);
 }
 
+bt_dense_index bt_model_dense(const bt_model *model, int64_t layer, bt_lora_target which) {
+    const bt_layer_index *const p = &model->layers[layer];
+    const bt_dense_index        all[BT_N_LORA_TARGETS] = {
+               [BT_LORA_QUERY] = p->query,
+               [BT_LORA_KEY] = p->key,
+               [BT_LORA_VALUE] = p->value,
+               [BT_LORA_ATTENTION_OUTPUT] = p->attention_output,
+               [BT_LORA_INTERMEDIATE] = p->intermediate,
+               [BT_LORA_OUTPUT] = p->output,
+    };
+    return all[which];
+}
+
 void bt_model_merge_lora(const bt_model *model, float *flat) {
     for (int64_t l = 0; l < model->encoder.num_layers && model->encoder.lora.rank > 0; l++) {
-        const bt_layer_index *const layer = &model->layers[l];
-        merge(model, layer->query, flat);
-        merge(model, layer->key, flat);
-        merge(model, layer->value, flat);
-        merge(model, layer->attention_output, flat);
-        merge(model, layer->intermediate, flat);
-        merge(model, layer->output, flat);
+        for (int t = 0; t < BT_N_LORA_TARGETS; t++) {
+            merge(model, bt_model_dense(model, l, (bt_lora_target)t), flat);
+        }
     }
 }

@@ -192,19 +192,6 @@ void exec_ffn_input_again(exec_cpu *exec, const exec_pass *pass, int64_t layer) 
                  first_only ? pass->batch->n_seqs : pass->batch->n_tokens);
 }
 
-static bt_dense_index dense_of(const exec_cpu *exec, int64_t layer, bt_lora_target target) {
-    const bt_layer_index *const p = &exec->model->layers[layer];
-    const bt_dense_index        all[BT_N_LORA_TARGETS] = {
-               [BT_LORA_QUERY] = p->query,
-               [BT_LORA_KEY] = p->key,
-               [BT_LORA_VALUE] = p->value,
-               [BT_LORA_ATTENTION_OUTPUT] = p->attention_output,
-               [BT_LORA_INTERMEDIATE] = p->intermediate,
-               [BT_LORA_OUTPUT] = p->output,
-    };
-    return all[target];
-}
-
 exec_lora exec_lora_of(const exec_cpu *exec, const exec_pass *pass, int64_t layer,
                        bt_lora_target target) {
     const bool all_tokens = target == BT_LORA_KEY || target == BT_LORA_VALUE;
@@ -219,7 +206,7 @@ exec_lora exec_lora_of(const exec_cpu *exec, const exec_pass *pass, int64_t laye
 static void add_lora(exec_cpu *exec, const exec_pass *pass, int64_t layer, bt_lora_target target,
                      const exec_lora_rows *x) {
     const exec_lora lora = exec_lora_of(exec, pass, layer, target);
-    exec_lora_forward(exec, dense_of(exec, layer, target), &lora, x);
+    exec_lora_forward(exec, bt_model_dense(exec->model, layer, target), &lora, x);
 }
 
 /* The rows of first tokens: what the queries are made of, and the residual. */
@@ -249,7 +236,7 @@ static void project(exec_cpu *exec, const exec_pass *pass, int64_t layer, bt_lor
     bt_nn_beside          d[BT_NN_MOST_PRODUCTS] = {{.kernel = NULL}};
     int32_t               n = 0;
     for (bt_lora_target t = first; t <= last; t++) {
-        const bt_dense_index p = dense_of(exec, layer, t);
+        const bt_dense_index p = bt_model_dense(exec->model, layer, t);
         d[n++] = (bt_nn_beside){.kernel = exec_param(exec, p.kernel),
                                 .bias = exec_param(exec, p.bias),
                                 .out = out[t].f,
@@ -324,7 +311,7 @@ static int64_t query_rows(const exec_cpu *exec, const exec_pass *pass, int64_t l
 static void add_residual(exec_cpu *exec, const exec_pass *pass, int64_t layer,
                          bt_lora_target target, exec_array in, const bt_nn_residual_norm *r,
                          int64_t K) {
-    const bt_dense_index p = dense_of(exec, layer, target);
+    const bt_dense_index p = bt_model_dense(exec->model, layer, target);
     float *const         hidden = exec->acts.hidden;
     const float *const   kernel = exec_param(exec, p.kernel);
     if (exec->is_16) { /* norm_first: only the next product reads what a norm put out */

@@ -8,7 +8,7 @@
 #include <string.h>
 
 #include "bt/base/alloc.h"
-#include "exec_cpu_internal.h"
+#include "exec_cpu_weights.h"
 
 enum { ZERO_CHUNK = 1 << 18 };
 
@@ -38,17 +38,9 @@ bt_status exec_gradients_plan(exec_cpu *exec, bt_error *err) {
                        m->table.n_params);
     }
     exec->lowest = find_lowest(m);
-    for (int64_t l = 0; l < m->encoder.num_layers; l++) {
-        const bt_layer_index *const layer = &m->layers[l];
-        mark_dense(exec, layer->query);
-        mark_dense(exec, layer->key);
-        mark_dense(exec, layer->value);
-        mark_dense(exec, layer->attention_output);
-        mark_dense(exec, layer->intermediate);
-        mark_dense(exec, layer->output);
+    for (int64_t i = 0; i < exec_n_weights(m); i++) {
+        mark_dense(exec, exec_weight_at(m, i).dense);
     }
-    mark_dense(exec, m->embedding_projection);
-    mark_dense(exec, m->pooler_transform);
     mark_dense(exec, m->head_pooler);
     mark_dense(exec, m->head_logits);
     if (exec->rows != NULL) {

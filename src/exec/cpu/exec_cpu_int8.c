@@ -16,6 +16,7 @@
 #include "bt/base/time.h"
 #include "bt/nn/dense_int8.h"
 #include "exec_cpu_panels.h"
+#include "exec_cpu_weights.h"
 
 enum { TASKS_A_THREAD = 4 };
 
@@ -256,20 +257,19 @@ const float *exec_int8_encoder_forward(exec_cpu *exec, const exec_pass *pass) {
 }
 
 /* The kernel's floats are not needed once it is in panels; of ALBERT several layers have it. */
-static bt_status pack(exec_cpu *exec, exec_int8 *int8, bt_dense_index dense, bt_error *err) {
-    const bt_param *const params = exec->model->table.params;
+static bt_status pack(exec_cpu *exec, exec_int8 *int8, const exec_weight *weight, bt_error *err) {
+    const bt_dense_index dense = weight->dense;
     if (dense.kernel < 0 || int8->dense[dense.kernel] != NULL) {
         return BT_OK;
     }
-    const bt_param *const kernel = &params[dense.kernel];
-    const int64_t         N = params[dense.bias].n_elements;
-    BT_TRY(bt_nn_int8_dense_create(exec->pool, exec_param(exec, dense.kernel),
-                                   exec_param(exec, dense.bias), kernel->n_elements / N, N,
-                                   kernel->name, &int8->dense[dense.kernel], err));
+    BT_TRY(bt_nn_int8_dense_create(
+        exec->pool, exec_param(exec, dense.kernel), exec_param(exec, dense.bias), weight->K,
+        weight->N, exec->model->table.params[dense.kernel].name, &int8->dense[dense.kernel], err));
     int8->n_bytes += bt_nn_int8_dense_bytes(int8->dense[dense.kernel]);
     return BT_OK;
 }
 
+/* The pooler is the head's, and stays. */
 static bt_status pack_all(exec_cpu *exec, exec_int8 *int8, bt_error *err) {
     const bt_model *const model = exec->model;
     int8->n = model->table.n_params;
@@ -277,15 +277,11 @@ static bt_status pack_all(exec_cpu *exec, exec_int8 *int8, bt_error *err) {
     if (int8->dense == NULL) {
         return BT_FAIL(err, BT_E_NOMEM, "out of memory for the weights in 8 bits");
     }
-    BT_TRY(pack(exec, int8, model->embedding_projection, err));
-    for (int64_t l = 0; l < model->encoder.num_layers; l++) {
-        const bt_layer_index *const p = &model->layers[l];
-        BT_TRY(pack(exec, int8, p->query, err));
-        BT_TRY(pack(exec, int8, p->key, err));
-        BT_TRY(pack(exec, int8, p->value, err));
-        BT_TRY(pack(exec, int8, p->attention_output, err));
-        BT_TRY(pack(exec, int8, p->intermediate, err));
-        BT_TRY(pack(exec, int8, p->output, err));
+    for (int64_t i = 0; i < exec_n_weights(model); i++) {
+        const exec_weight weight = exec_weight_at(model, i);
+        if (weight.layer < model->encoder.num_layers) {
+            BT_TRY(pack(exec, int8, &weight, err));
+        }
     }
     return BT_OK;
 }

@@ -10,61 +10,43 @@
 #include <string.h>
 
 #include "bt/base/alloc.h"
-#include "exec_cpu_internal.h"
+#include "exec_cpu_weights.h"
 
-enum { DENSE_OF_LAYER = 6, DENSE_BESIDE = 2, ALIGNMENT = 64 };
-
-static size_t aligned(size_t n_bytes) {
-    return (n_bytes + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
+/* Layers below exec->lowest have no backward; nor has an engine without optimizer, whose gradients
+ * are for tests. */
+static bool is_read_backward(const exec_cpu *exec, const exec_weight *weight) {
+    if (exec->optim == NULL || weight->layer < exec->lowest) {
+        return false;
+    }
+    return !weight->reads_layer_input || weight->layer > exec->lowest ||
+           exec->model->encoder.norm_first;
 }
 
-/* [K,N], whatever rank it has in the table, where those of attention have three. In the order of
- * their places; layers that share their weights (ALBERT's) have them once. */
-static void add_weight(exec_cpu *exec, bt_dense_index dense, int64_t K, int64_t N,
-                       bool is_read_backward) {
+/* In the order of their places; layers that share their weights (ALBERT's) have them once. */
+static void add_weight(exec_cpu *exec, const exec_weight *weight) {
     exec_packs *const            packs = &exec->packs;
     const bt_kern_product *const kern = exec->nn.product;
-    if (dense.kernel < 0) {
+    if (weight->dense.kernel < 0) {
         return;
     }
-    const float *const b = exec_param(exec, dense.kernel);
+    const float *const b = exec_param(exec, weight->dense.kernel);
+    const bool         backward = is_read_backward(exec, weight);
+    const int64_t      K = weight->K;
+    const int64_t      N = weight->N;
     int32_t            i = packs->n;
-    BT_ASSERT(exec->model->table.params[dense.kernel].n_elements == K * N);
     while (i > 0 && packs->weights[i - 1].b > b) {
         i--;
     }
     bt_nn_weight *const at = &packs->weights[i];
     if (i > 0 && at[-1].b == b) {
-        at[-1].transposed.kern = is_read_backward ? kern : at[-1].transposed.kern;
+        at[-1].transposed.kern = backward ? kern : at[-1].transposed.kern;
         return;
     }
     memmove(at + 1, at, (size_t)(packs->n - i) * sizeof *at);
     *at = (bt_nn_weight){.b = b,
                          .as_is = {.kern = kern, .K = K, .N = N},
-                         .transposed = {.kern = is_read_backward ? kern : NULL, .K = N, .N = K}};
+                         .transposed = {.kern = backward ? kern : NULL, .K = N, .N = K}};
     packs->n++;
-}
-
-/* Layers below exec->lowest have no backward; nor has an engine without optimizer, whose gradients
- * are for tests. */
-static void add_weights(exec_cpu *exec) {
-    const bt_model *const m = exec->model;
-    const int64_t         E = m->encoder.embedding_size;
-    const int64_t         H = m->encoder.hidden_size;
-    const int64_t         I = m->encoder.intermediate_size;
-    for (int64_t l = 0; l < m->encoder.num_layers; l++) {
-        const bt_layer_index *const layer = &m->layers[l];
-        const bool                  trains = exec->optim != NULL && l >= exec->lowest;
-        const bool has_input = trains && (l > exec->lowest || m->encoder.norm_first);
-        add_weight(exec, layer->query, H, H, has_input);
-        add_weight(exec, layer->key, H, H, has_input);
-        add_weight(exec, layer->value, H, H, has_input);
-        add_weight(exec, layer->attention_output, H, H, trains);
-        add_weight(exec, layer->intermediate, H, I, trains);
-        add_weight(exec, layer->output, I, H, trains);
-    }
-    add_weight(exec, m->embedding_projection, E, H, exec->optim != NULL && exec->lowest < 0);
-    add_weight(exec, m->pooler_transform, H, H, exec->optim != NULL);
 }
 
 /* base NULL: counts. */
@@ -75,7 +57,7 @@ static size_t place_panels(exec_packs *packs, unsigned char *base) {
         for (size_t j = 0; j < BT_ARRAY_LEN(both); j++) {
             if (both[j]->kern != NULL) {
                 both[j]->panels = base == NULL ? NULL : base + used;
-                used += aligned(bt_nn_packed_bytes(both[j]->kern, both[j]->K, both[j]->N));
+                used += exec_panels_room(bt_nn_packed_bytes(both[j]->kern, both[j]->K, both[j]->N));
             }
         }
     }
@@ -122,12 +104,15 @@ static bt_status index_weights(exec_cpu *exec, bt_error *err) {
 /* Where the memory for them is not there, products pack as they go. */
 bt_status exec_packs_create(exec_cpu *exec, bt_error *err) {
     exec_packs *const packs = &exec->packs;
-    const size_t most = (size_t)exec->model->encoder.num_layers * DENSE_OF_LAYER + DENSE_BESIDE;
-    packs->weights = bt_calloc_array(most, sizeof *packs->weights);
+    const int64_t     n_weights = exec_n_weights(exec->model);
+    packs->weights = bt_calloc_array((size_t)n_weights, sizeof *packs->weights);
     if (packs->weights == NULL) {
         return BT_FAIL(err, BT_E_NOMEM, "out of memory for the list of packed weights");
     }
-    add_weights(exec);
+    for (int64_t i = 0; i < n_weights; i++) {
+        const exec_weight weight = exec_weight_at(exec->model, i);
+        add_weight(exec, &weight);
+    }
     BT_TRY(index_weights(exec, err));
     const size_t n_bytes = place_panels(packs, NULL);
     if (n_bytes > exec_memory_left(exec)) {

@@ -10,65 +10,46 @@
 #include <string.h>
 
 #include "bt/base/alloc.h"
+#include "exec_cpu_weights.h"
 
-enum { DENSE_OF_LAYER = 6, DENSE_BESIDE = 2, PANELS_A_TASK = 4, ALIGNMENT = 64 };
-
-static size_t aligned(size_t n_bytes) {
-    return (n_bytes + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
-}
+enum { PANELS_A_TASK = 4 };
 
 static size_t panel_bytes(const exec_panels *panels, int32_t i) {
     const bt_nn_packed *const packed = &panels->weights[i].as_is;
     const size_t              n = bt_nn_packed_bytes(packed->kern, packed->K, packed->N);
-    return aligned(packed->is_halved ? n / 2 : n);
+    return exec_panels_room(packed->is_halved ? n / 2 : n);
 }
 
-/* [K,N], whatever rank the table says: those of attention have three. In the order of the table;
- * of ALBERT several layers have the same one. */
-static void list_weight(exec_cpu *exec, bt_dense_index dense, int64_t K, int64_t N) {
+/* In the order of the table, each once. */
+static void list_weight(exec_cpu *exec, const exec_weight *weight) {
     exec_panels *const           panels = &exec->panels;
     const bt_kern_product *const kern = exec->nn.product;
+    const int64_t                param = weight->dense.kernel;
     int32_t                      i = panels->n;
-    if (dense.kernel < 0) {
+    if (param < 0) {
         return;
     }
-    BT_ASSERT(exec->model->table.params[dense.kernel].n_elements == K * N);
-    while (i > 0 && panels->params[i - 1] > dense.kernel) {
+    while (i > 0 && panels->params[i - 1] > param) {
         i--;
     }
-    if (i > 0 && panels->params[i - 1] == dense.kernel) {
+    if (i > 0 && panels->params[i - 1] == param) {
         return;
     }
     const size_t n_after = (size_t)(panels->n - i);
     memmove(&panels->params[i + 1], &panels->params[i], n_after * sizeof *panels->params);
     memmove(&panels->weights[i + 1], &panels->weights[i], n_after * sizeof *panels->weights);
-    panels->params[i] = dense.kernel;
-    panels->weights[i] =
-        (bt_nn_weight){.as_is = {.kern = kern, .K = K, .N = N, .is_halved = bt_nn_can_halve(kern)}};
+    panels->params[i] = param;
+    panels->weights[i] = (bt_nn_weight){
+        .as_is = {
+            .kern = kern, .K = weight->K, .N = weight->N, .is_halved = bt_nn_can_halve(kern)}};
     panels->n++;
-}
-
-static void list_weights(exec_cpu *exec) {
-    const bt_model *const m = exec->model;
-    const int64_t         H = m->encoder.hidden_size;
-    const int64_t         I = m->encoder.intermediate_size;
-    for (int64_t l = 0; l < m->encoder.num_layers; l++) {
-        const bt_layer_index *const layer = &m->layers[l];
-        list_weight(exec, layer->query, H, H);
-        list_weight(exec, layer->key, H, H);
-        list_weight(exec, layer->value, H, H);
-        list_weight(exec, layer->attention_output, H, H);
-        list_weight(exec, layer->intermediate, H, I);
-        list_weight(exec, layer->output, I, H);
-    }
-    list_weight(exec, m->embedding_projection, m->encoder.embedding_size, H);
-    list_weight(exec, m->pooler_transform, H, H);
 }
 
 /* A BLAS packs as it likes. */
 bt_status exec_panels_list(exec_cpu *exec, bt_error *err) {
     exec_panels *const panels = &exec->panels;
-    const size_t most = (size_t)exec->model->encoder.num_layers * DENSE_OF_LAYER + DENSE_BESIDE;
+    const int64_t      n_weights = exec_n_weights(exec->model);
+    const size_t       most = (size_t)n_weights;
     if (exec->nn.product == NULL) {
         return BT_OK;
     }
@@ -78,7 +59,10 @@ bt_status exec_panels_list(exec_cpu *exec, bt_error *err) {
     if (panels->weights == NULL || panels->params == NULL || panels->is_taken == NULL) {
         return BT_FAIL(err, BT_E_NOMEM, "out of memory for the list of weights");
     }
-    list_weights(exec);
+    for (int64_t i = 0; i < n_weights; i++) {
+        const exec_weight weight = exec_weight_at(exec->model, i);
+        list_weight(exec, &weight);
+    }
     for (int32_t i = 0; i < panels->n; i++) {
         panels->n_bytes += panel_bytes(panels, i);
     }
