@@ -123,6 +123,15 @@ bool bt_metrics_has_label_sets(const bt_metrics *metrics);
 void bt_metrics_call_class(const char *const *names, int64_t n, int64_t c,
                            char out[BT_METRIC_NAME_MAX]);
 
+/* The value that is meant by name, a metric's name with a class in it as the user writes that or as
+ * we do: *out is how bt_metrics_compute calls it. config: that of the set. BT_E_CONFIG: there is
+ * none, with those that there are. */
+BT_MUST_USE bt_status bt_metrics_find_name(const bt_metrics        *metrics,
+                                           const bt_metrics_config *config, const char *name,
+                                           char out[BT_METRIC_NAME_MAX], bt_error *err);
+/* Bytes of name before a class ("f1/" of "f1/spam"); 0: it is none of a single class. */
+size_t bt_metrics_class_stem(bt_metric_unit unit, int64_t n_classes, const char *name);
+
 /* What is chosen on the rows of an evaluation. The set decides (bt_metrics_config). */
 
 /* Softmax of n logits over temperature, in double; sigmoid as a float32. */

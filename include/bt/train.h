@@ -13,6 +13,14 @@
 #include "bt/metrics.h"
 #include "bt/task.h"
 
+/* A value that the run is asked for by its name (--fail_below). */
+typedef struct bt_train_asked {
+    const char *flag; /* for messages */
+    /* [BT_METRIC_NAME_MAX], of the caller; what names a class as the user writes it becomes the
+     * name in the run's values, before anything is trained. */
+    char *name;
+} bt_train_asked;
+
 typedef struct bt_train_args {
     /* Merged and checked; borrowed. continuous_train_and_eval points task.init_checkpoint in it at
      * each new checkpoint; the other modes change what once_an_epoch says, and nothing else. */
@@ -42,7 +50,9 @@ typedef struct bt_train_args {
     /* The processes that were started together with this one, and which of them it is. They train
      * one model where runtime.distribution_strategy is multi_worker_mirrored; rank 0 alone writes,
      * and its summary is the result. NULL: there is none. Borrowed. */
-    const bt_comm_job *job;
+    const bt_comm_job    *job;
+    const bt_train_asked *asked; /* [n_asked], which bt_train_check_value_name has passed */
+    size_t                n_asked;
 } bt_train_args;
 
 /* metrics, values of the task's output, and what the trainer adds; runtime.precision has them twice
@@ -76,7 +86,7 @@ BT_MUST_USE bt_status bt_train_check_conf(const bt_conf *conf, bt_conf_mode mode
 
 /* Could a run of that mode end with a value of that name (--fail_below)? BT_E_CONFIG where it
  * cannot, with those that it has and the nearest of them; flag is for messages. Keys that do not
- * say which values there are leave it open. */
+ * say which values there are leave it open, and so does a class: bt_train_args.asked. */
 BT_MUST_USE bt_status bt_train_check_value_name(const bt_conf *conf, bt_conf_mode mode,
                                                 const char *name, const char *flag, bt_error *err);
 

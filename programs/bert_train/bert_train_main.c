@@ -388,6 +388,8 @@ static bt_status run_mode(const bt_flags *flags, run_result *result, bt_error *e
     rc = build_conf(flags, &conf, &errors, err);
     bt_train_args args = make_args(flags, conf, mode, &job);
     args.process_began = result->began;
+    args.asked = result->asked;
+    args.n_asked = result->n_limits;
     if (rc == BT_OK) {
         BT_CHECK(bt_flags_append_command(flags, &command, err));
         args.command_line = bt_str_text(&command);

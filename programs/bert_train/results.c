@@ -69,7 +69,9 @@ static bt_status add_limit(run_result *r, const result_limit *limit, bt_error *e
     if (r->n_limits == RESULT_LIMITS_MAX) {
         return BT_FAIL(err, BT_E_CONFIG, "%s: more than %d limits", limit->flag, RESULT_LIMITS_MAX);
     }
-    r->limits[r->n_limits++] = *limit;
+    result_limit *const own = &r->limits[r->n_limits];
+    *own = *limit;
+    r->asked[r->n_limits++] = (bt_train_asked){own->flag, own->name};
     return BT_OK;
 }
 

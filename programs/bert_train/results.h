@@ -28,7 +28,8 @@ typedef struct run_result {
     const char            *paths[RESULT_N_FORMS]; /* of the flags; NULL: not asked for */
     result_limit           limits[RESULT_LIMITS_MAX];
     size_t                 n_limits;
-    double                 began; /* bt_time_monotonic */
+    bt_train_asked         asked[RESULT_LIMITS_MAX]; /* their names, for the run */
+    double                 began;                    /* bt_time_monotonic */
     int64_t                began_ms;
     const char            *mode, *model_dir; /* of the flags, or NULL */
     char                   experiment[64];

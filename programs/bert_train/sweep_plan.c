@@ -265,6 +265,21 @@ static bt_status choose_metric(sweep *s, const bt_conf *conf, bt_conf_mode mode,
     return BT_OK;
 }
 
+/* What a run says of its data and configuration; the metric becomes the name in its results. */
+static bt_status check_run(sweep *s, const bt_train_args *args, bt_error *err) {
+    char                 name[BT_METRIC_NAME_MAX];
+    const bt_train_asked asked = {"--metric", name};
+    bt_train_args        once = *args;
+    once.asked = &asked;
+    once.n_asked = strlen(s->metric) < sizeof name ? 1 : 0; /* of a class by a longer name: none */
+    (void)snprintf(name, sizeof name, "%s", s->metric);
+    BT_TRY(bt_train_check(&once, err));
+    if (once.n_asked > 0) {
+        s->metric = bt_arena_strdup(&s->texts, name);
+    }
+    return s->metric != NULL ? BT_OK : BT_FAIL(err, BT_E_NOMEM, "out of memory for a name");
+}
+
 /* Of the first trial: what the whole sweep stands on. */
 static bt_status check_first(sweep *s, const bt_train_args *args, bt_error *err) {
     bt_str    yaml = BT_STR_INIT;
@@ -279,7 +294,7 @@ static bt_status check_first(sweep *s, const bt_train_args *args, bt_error *err)
         rc = BT_FAIL(err, BT_E_NOMEM, "out of memory for the configuration");
         goto done;
     }
-    rc = bt_train_check(args, err);
+    rc = check_run(s, args, err);
 done:
     bt_str_deinit(&yaml);
     return rc;

@@ -179,8 +179,21 @@ static int64_t find_class(const class_names *all, const char *text) {
     return -1;
 }
 
+static const metric_choice *find_choice(const bt_metrics *metrics, const metric_row *row,
+                                        int64_t number) {
+    for (size_t i = 0; i < metrics->n_choices; i++) {
+        if (metrics->choices[i].row == row && metrics->choices[i].number == number) {
+            return &metrics->choices[i];
+        }
+    }
+    return NULL;
+}
+
 static bt_status add_choice(bt_metrics *metrics, const metric_row *row, int64_t number,
                             const char *ending, bt_error *err) {
+    if (row->compute_class != NULL && find_choice(metrics, row, number) != NULL) {
+        return BT_OK; /* one of "each" is asked for by its name, too */
+    }
     if (metrics->n_choices == BT_METRIC_MAX) {
         return refuse_number(err);
     }
@@ -239,13 +252,18 @@ static bt_status add_class(bt_metrics *metrics, const metric_row *row, const cha
     return add_choice(metrics, row, c, text, err);
 }
 
-bt_status metric_choose_classes(bt_metrics *metrics, const bt_metrics_config *config,
-                                bt_error *err) {
+static class_names classes_of(const bt_metrics *metrics, const bt_metrics_config *config) {
     class_names all = {config->class_names, config->n_classes, 0};
     if (metrics->states[PART_ENTITIES] != NULL) {
         all.names = metric_entity_types(metrics, &all.n, &all.first);
     }
-    size_t n_ends = 0; /* of intervals */
+    return all;
+}
+
+bt_status metric_choose_classes(bt_metrics *metrics, const bt_metrics_config *config,
+                                bt_error *err) {
+    const class_names all = classes_of(metrics, config);
+    size_t            n_ends = 0; /* of intervals */
     for (size_t i = 0; i < config->n_names; i++) {
         const char *const       name = config->names[i];
         int64_t                 number = 0;
@@ -259,6 +277,52 @@ bt_status metric_choose_classes(bt_metrics *metrics, const bt_metrics_config *co
         n_ends += metric_has_interval(metrics->choices[i].row) ? 2 : 0;
     }
     return metrics->n_choices + n_ends <= BT_METRIC_MAX ? BT_OK : refuse_number(err);
+}
+
+/* Names of values. */
+
+size_t bt_metrics_class_stem(bt_metric_unit unit, int64_t n_classes, const char *name) {
+    int64_t                 number = 0;
+    const metric_row *const row = find_row(name, unit, n_classes, &number);
+    return row != NULL && row->compute_class != NULL ? strlen(row->name) : 0;
+}
+
+static bt_status refuse_value(const bt_metrics *metrics, const char *name, bool is_class,
+                              bt_error *err) {
+    const char *names[BT_METRIC_MAX] = {NULL};
+    char        known[BT_LIST_MAX] = "";
+    size_t      n = 0;
+    for (size_t i = 0; i < metrics->n_choices; i++) {
+        if (metrics->choices[i].row->compute_class != NULL) {
+            names[n++] = metrics->choices[i].name;
+        }
+    }
+    bt_list_all(known, sizeof known, names, n);
+    return BT_FAIL(err, BT_E_CONFIG, "no value of the evaluation is '%s'%s; of single classes %s%s",
+                   name,
+                   is_class ? " (task.metrics may ask for it)" : ", and no class has that name",
+                   n > 0 ? "there are " : "there are none", known);
+}
+
+bt_status bt_metrics_find_name(const bt_metrics *metrics, const bt_metrics_config *config,
+                               const char *name, char out[BT_METRIC_NAME_MAX], bt_error *err) {
+    const class_names       all = classes_of(metrics, config);
+    int64_t                 c = 0;
+    const metric_row *const row = find_row(name, config->unit, config->n_classes, &c);
+    const bool              is_of_class = row != NULL && row->compute_class != NULL;
+    const metric_choice    *found = NULL;
+    if (is_of_class) {
+        c = find_class(&all, name + strlen(row->name));
+        found = c >= 0 ? find_choice(metrics, row, c) : NULL;
+    }
+    for (size_t i = 0; !is_of_class && found == NULL && i < metrics->n_choices; i++) {
+        found = strcmp(metrics->choices[i].name, name) == 0 ? &metrics->choices[i] : NULL;
+    }
+    if (found == NULL) {
+        return refuse_value(metrics, name, is_of_class && c >= 0, err);
+    }
+    memcpy(out, found->name, sizeof found->name);
+    return BT_OK;
 }
 
 /* What there is. */

@@ -75,22 +75,33 @@ static bt_status check_one_batch(const bt_data_config *config, const bt_data_str
     return BT_OK;
 }
 
-static bt_status create_metrics(const train_run *run, bool is_validation, bt_metrics **out,
-                                bt_error *err) {
+static bt_metrics_config metrics_config(const train_run *run, bool is_validation) {
     const bt_task_plan *const plan = &run->plan;
-    const size_t            n = is_validation ? plan->n_validation_metrics : plan->n_train_metrics;
-    const bt_metrics_config config = {.names = plan->metric_names,
-                                      .n_names = n,
-                                      .n_classes = plan->head.num_classes,
-                                      .unit = plan->metric_unit,
-                                      .decides = is_validation && decision_is_on(plan),
-                                      .draws_curves = is_validation && run->config.summary_extras,
-                                      .n_bootstrap = is_validation ? plan->n_bootstrap : 0,
-                                      .bootstrap_seed = (uint64_t)plan->bootstrap_seed,
-                                      .threshold = plan->threshold,
-                                      .class_names = (const char *const *)plan->labels.names,
-                                      .bug_compatible = run->config.bug_compatible};
-    return bt_metrics_create(&config, out, err);
+    const size_t n = is_validation ? plan->n_validation_metrics : plan->n_train_metrics;
+    return (bt_metrics_config){.names = plan->metric_names,
+                               .n_names = n,
+                               .n_classes = plan->head.num_classes,
+                               .unit = plan->metric_unit,
+                               .decides = is_validation && decision_is_on(plan),
+                               .draws_curves = is_validation && run->config.summary_extras,
+                               .n_bootstrap = is_validation ? plan->n_bootstrap : 0,
+                               .bootstrap_seed = (uint64_t)plan->bootstrap_seed,
+                               .threshold = plan->threshold,
+                               .class_names = (const char *const *)plan->labels.names,
+                               .bug_compatible = run->config.bug_compatible};
+}
+
+static bt_status create_train_metrics(train_run *run, bt_error *err) {
+    const bt_metrics_config config = metrics_config(run, false);
+    return bt_metrics_create(&config, &run->train_metrics, err);
+}
+
+static bt_status create_validation_metrics(train_run *run, bt_error *err) {
+    const bt_metrics_config config = metrics_config(run, true);
+    BT_TRY(bt_metrics_create(&config, &run->validation_metrics, err));
+    const names_known known = {run->validation_metrics, &config};
+    return result_names_settle(&known, run->args, best_is_on(run) ? &run->config.best_metric : NULL,
+                               &run->arena, err);
 }
 
 static bt_status create_output(train_run *run, bt_error *err) {
@@ -126,7 +137,7 @@ static bt_status open_train_data(train_run *run, bt_error *err) {
     labels_give(&run->plan.labels, &run->plan.train_schema);
     BT_TRY(bt_data_open(&run->config.train_data, &run->plan.train_schema, &run->train_data, err));
     BT_TRY(labels_learn(&run->plan.labels, run->train_data, err));
-    return create_metrics(run, false, &run->train_metrics, err);
+    return create_train_metrics(run, err);
 }
 
 static bt_status open_validation_data(train_run *run, bt_error *err) {
@@ -135,7 +146,7 @@ static bt_status open_validation_data(train_run *run, bt_error *err) {
     BT_TRY(bt_data_open(&run->config.validation_data, &run->plan.validation_schema,
                         &run->validation_data, err));
     BT_TRY(check_one_batch(&run->config.validation_data, run->validation_data, err));
-    BT_TRY(create_metrics(run, true, &run->validation_metrics, err));
+    BT_TRY(create_validation_metrics(run, err));
     BT_TRY(create_output(run, err));
     return create_details(run, err);
 }

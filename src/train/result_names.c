@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "bt/base/arena.h"
 #include "bt/base/str.h"
 #include "model_dir.h"
 #include "run_checks.h"
@@ -12,12 +13,20 @@
 enum { NAMES_MAX = BT_TRAIN_MAX_VALUES };
 
 typedef struct value_names {
-    const char *items[NAMES_MAX];
-    size_t      n;
-    size_t      n_rounded; /* the first of them, which runtime.precision=int8 has twice */
-    const char *exact;     /* before the names of what they were: "float32/"; "": there is none */
-    char        best[BT_METRIC_NAME_MAX + 8];
+    const char    *items[NAMES_MAX];
+    size_t         n;
+    size_t         n_rounded; /* the first of them, which runtime.precision=int8 has twice */
+    const char    *exact; /* before the names of what they were: "float32/"; "": there is none */
+    char           best[BT_METRIC_NAME_MAX + 8];
+    bt_metric_unit unit;
+    int64_t        n_classes;
 } value_names;
+
+/* Bytes of "best_" before it. */
+static size_t best_start(const char *name) {
+    static const char start[] = "best_";
+    return bt_str_starts_with(name, start) ? strlen(start) : 0;
+}
 
 static void add(value_names *names, const char *name) {
     if (names->n < NAMES_MAX) {
@@ -62,6 +71,19 @@ static void add_training(value_names *names, const bt_task_plan *plan) {
     add(names, "steps_per_second");
 }
 
+/* Is it a metric of a single class, and one of the values the same of some class? */
+static bool is_of_asked_class(const value_names *names, const char *asked) {
+    const size_t n_best = best_start(asked);
+    const size_t n_stem =
+        bt_metrics_class_stem(names->unit, names->n_classes, asked + n_best) + n_best;
+    for (size_t i = 0; n_stem > n_best && i < names->n; i++) {
+        if (strncmp(names->items[i], asked, n_stem) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static bt_status judge(const value_names *names, bt_conf_mode mode, const char *name,
                        const char *flag, bt_error *err) {
     char              all[BT_LIST_MAX];
@@ -72,6 +94,9 @@ static bt_status judge(const value_names *names, bt_conf_mode mode, const char *
         if (bt_str_equal(names->items[i], asked)) {
             return BT_OK;
         }
+    }
+    if (is_of_asked_class(names, asked)) {
+        return BT_OK; /* whether there is that class, the run says that knows them */
     }
     bt_list_all(all, sizeof all, names->items, names->n);
     const char *const near = bt_conf_nearest(asked, names->items, names->n);
@@ -100,6 +125,8 @@ bt_status bt_train_check_value_name(const bt_conf *conf, bt_conf_mode mode, cons
     }
     bt_status rc = task->name_metrics(conf, &plan, &why);
     if (rc == BT_OK) {
+        names.unit = plan.metric_unit;
+        names.n_classes = plan.head.num_classes;
         if (bt_conf_mode_evaluates(mode)) {
             add_evaluation(&names, conf, task, &plan);
         } else {
@@ -111,6 +138,55 @@ bt_status bt_train_check_value_name(const bt_conf *conf, bt_conf_mode mode, cons
     }
     bt_task_plan_deinit(&plan);
     return rc;
+}
+
+/* Bytes of "float32/" before it. */
+static size_t exact_bytes(const char *name) {
+    static const char *const starts[] = {"float32/", "bfloat16/"};
+    for (size_t i = 0; i < BT_ARRAY_LEN(starts); i++) {
+        if (bt_str_starts_with(name, starts[i])) {
+            return strlen(starts[i]);
+        }
+    }
+    return 0;
+}
+
+/* What stands before the metric's own name stays. */
+static bt_status settle_asked(const names_known *known, const bt_train_asked *asked,
+                              bt_error *err) {
+    const bt_metrics_config *const config = known->config;
+    const size_t                   n_exact = exact_bytes(asked->name);
+    const size_t                   start = n_exact > 0 ? n_exact : best_start(asked->name);
+    char                           name[BT_METRIC_NAME_MAX];
+    char                           whole[2 * BT_METRIC_NAME_MAX];
+    if (bt_metrics_class_stem(config->unit, config->n_classes, asked->name + start) == 0) {
+        return BT_OK;
+    }
+    if (bt_metrics_find_name(known->metrics, config, asked->name + start, name, err) != BT_OK) {
+        return bt_error_prefix(err, "%s", asked->flag);
+    }
+    const int n = snprintf(whole, sizeof whole, "%.*s%s", (int)start, asked->name, name);
+    BT_ASSERT(n > 0 && n < BT_METRIC_NAME_MAX);
+    memcpy(asked->name, whole, (size_t)n + 1);
+    return BT_OK;
+}
+
+bt_status result_names_settle(const names_known *known, const bt_train_args *args,
+                              const char **best_metric, bt_arena *arena, bt_error *err) {
+    const bt_metrics_config *const config = known->config;
+    char                           name[BT_METRIC_NAME_MAX];
+    for (size_t i = 0; i < args->n_asked; i++) {
+        BT_TRY(settle_asked(known, &args->asked[i], err));
+    }
+    if (best_metric == NULL ||
+        bt_metrics_class_stem(config->unit, config->n_classes, *best_metric) == 0) {
+        return BT_OK;
+    }
+    if (bt_metrics_find_name(known->metrics, config, *best_metric, name, err) != BT_OK) {
+        return bt_error_prefix(err, "trainer.best_checkpoint_eval_metric");
+    }
+    *best_metric = bt_arena_strdup(arena, name);
+    return *best_metric != NULL ? BT_OK : BT_FAIL(err, BT_E_NOMEM, "out of memory for a name");
 }
 
 bt_status bt_train_check_outputs(const bt_train_args *args, const bt_fs_named *outputs, size_t n,

@@ -14,6 +14,15 @@
 BT_MUST_USE bt_status config_check(const bt_conf *conf, bt_conf_mode mode, bt_error *err);
 /* The i-th value that an evaluation reports, or NULL after the last. */
 const char *config_reported_name(const bt_task *task, const bt_task_plan *plan, size_t i);
+/* result_names.c: where the metrics of the evaluation know their classes. *best_metric (NULL: no
+ * best checkpoint is kept) and args->asked become the names that values are written under;
+ * BT_E_CONFIG for a class that has none. */
+typedef struct names_known {
+    const bt_metrics        *metrics;
+    const bt_metrics_config *config; /* of the metrics */
+} names_known;
+BT_MUST_USE bt_status result_names_settle(const names_known *known, const bt_train_args *args,
+                                          const char **best_metric, bt_arena *arena, bt_error *err);
 /* subfolder_check.c: keys that name a folder in model_dir. */
 BT_MUST_USE bt_status subfolder_check(const bt_conf_check *check);
 

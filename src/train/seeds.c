@@ -54,13 +54,33 @@ done:
     return rc;
 }
 
-/* With its report, which the run makes again where it alone is missing. */
+static const bt_metric_value *find_value(const bt_train_summary *summary, const char *name) {
+    for (size_t i = 0; i < summary->values.n; i++) {
+        if (bt_str_equal(summary->values.items[i].name, name)) {
+            return &summary->values.items[i];
+        }
+    }
+    return NULL;
+}
+
+/* A class that is asked for as the user writes it, the run calls by its name. */
+static bool has_asked(const bt_train_args *args, const bt_train_summary *summary) {
+    bool has = true;
+    for (size_t i = 0; i < args->n_asked; i++) {
+        has = has && find_value(summary, args->asked[i].name) != NULL;
+    }
+    return has;
+}
+
+/* With its report, which the run makes again where it alone is missing; and all that is asked for
+ * is known. */
 static bt_status is_finished(const bt_train_args *args, const seed_result *known, uint32_t params,
                              const char *folder, bool *out, bt_error *err) {
     char *path = NULL;
     bool  has_report = false;
     *out = false;
-    if (known == NULL || known->params != params || !bt_fs_exists(folder)) {
+    if (known == NULL || known->params != params || !has_asked(args, &known->summary) ||
+        !bt_fs_exists(folder)) {
         return BT_OK;
     }
     BT_TRY(bt_conf_get_bool(args->conf, "trainer.report", &has_report, err));
@@ -100,15 +120,6 @@ done:
     return rc;
 }
 
-static const bt_metric_value *find_value(const bt_train_summary *summary, const char *name) {
-    for (size_t i = 0; i < summary->values.n; i++) {
-        if (bt_str_equal(summary->values.items[i].name, name)) {
-            return &summary->values.items[i];
-        }
-    }
-    return NULL;
-}
-
 /* false: some seed has no value of that name. */
 static bool compute_spread(const seeds_file *file, const int64_t *seeds, size_t n,
                            bt_train_spread *out) {
@@ -132,19 +143,24 @@ static bool compute_spread(const seeds_file *file, const int64_t *seeds, size_t 
     return true;
 }
 
+/* A record has one, named after its metric. */
+static const bt_metric_value *find_best_value(const bt_train_summary *summary) {
+    for (size_t i = 0; i < summary->values.n; i++) {
+        if (bt_str_starts_with(summary->values.items[i].name, "best_")) {
+            return &summary->values.items[i];
+        }
+    }
+    return NULL;
+}
+
 /* The seed whose best checkpoint is best; the first of equals. */
 static bt_status find_best(const bt_conf *conf, const seeds_file *file, const int64_t *seeds,
                            size_t n, bt_train_seeds_summary *out, bt_error *err) {
-    const char *metric = "";
     const char *comparison = "";
-    char        name[BT_METRIC_NAME_MAX];
     double      best = (double)NAN;
-    BT_TRY(bt_conf_get_str(conf, "trainer.best_checkpoint_eval_metric", &metric, err));
     BT_TRY(bt_conf_get_str(conf, "trainer.best_checkpoint_metric_comp", &comparison, err));
-    (void)snprintf(name, sizeof name, "best_%s", metric);
     for (size_t i = 0; i < n; i++) {
-        const bt_metric_value *const v =
-            find_value(&seeds_file_find(file, seeds[i])->summary, name);
+        const bt_metric_value *const v = find_best_value(&seeds_file_find(file, seeds[i])->summary);
         if (v != NULL && best_is_better(comparison, v->value, best)) {
             best = v->value;
             out->has_best = true;

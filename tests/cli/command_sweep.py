@@ -69,6 +69,19 @@ class Sweep(e2e.Case):
             self.assertLess(time.monotonic(), end)
             time.sleep(0.005)
 
+    def test_a_class_is_named_as_in_the_data(self):
+        with open(self.path('t.csv'), encoding='utf-8') as source:
+            self.write('u.csv', source.read().replace(',pos', ',very pos'))
+        grid = '--grid=%s=0.0' % DROPOUT
+        more = [grid, '--train=u.csv', '--format=json']
+        told = json.loads(self.sweep('out', *more, '--metric=f1/very pos', steps=2, override='task.metrics=[per_class]').stdout)
+        self.assertEqual(told['metric'], 'f1/very_pos')
+        self.assertEqual(told, json.loads(self.sweep('out', *more, '--metric=f1/very_pos', steps=2,
+                                                     override='task.metrics=[per_class]').stdout))
+        self.assertIsInstance(told['trials'][0]['mean'], float)
+        result = self.sweep('no', *more, '--metric=f1/nobody', override='task.metrics=[per_class]', code=2)
+        self.assertRegex(result.stderr, "--metric: no value .*'f1/nobody'.*'f1/very_pos'")
+
     def test_grid(self):
         """All combinations in order, with all seeds; means, deviations and the best; files beside the runs."""
         grid = '--grid=%s=1e-6,1e-2;%s=0.0,0.2' % (RATE, DROPOUT)

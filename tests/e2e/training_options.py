@@ -98,6 +98,40 @@ class ClassRule(e2e.Case):
             self.assertFalse(os.path.exists(self.path('out')))
 
 
+class ClassMetric(e2e.Case):
+    """A value of a class that is called otherwise in a value's name than by the user."""
+    LONG = 'a label of more than forty bytes that has a number'
+    NAMES = "task.label_names=['very good', 'so, so', '%s']" % LONG
+
+    def best(self, name, keys='', **how):
+        return self.train(override="%s,trainer.best_checkpoint_eval_metric='%s',"
+                          'trainer.early_stopping_patience=9,trainer.train_steps=10,trainer.report=false%s' % (self.NAMES, name, keys), **how)
+
+    def test_the_best_checkpoint_goes_by_it(self):
+        for folder, name, written in (('a', 'recall/so__so', 'recall/so__so'), ('b', 'f1/' + self.LONG, 'f1/number/2')):
+            self.best(name, model_dir=folder)
+            last = e2e.read_jsonl(self.path(folder))[-1]
+            self.assertIn('best_' + written, last)
+            with open(self.path(folder, 'best_ckpt/info.json'), encoding='utf-8') as source:
+                self.assertIn(written, json.load(source))
+        result = self.best('f1/*', expect=2, model_dir='no', keys=',task.metrics=[per_class]')
+        self.assertRegex(result.stderr, r"best_checkpoint_eval_metric: no value .* 'f1/\*'.*f1/very_good', 'f1/so__so', 'f1/number/2'")
+        result = self.best('f1/nobody', expect=2, model_dir='no')
+        self.assertIn("'very good', 'so, so'", result.stderr)
+        self.assertFalse(os.path.exists(self.path('no')))
+
+    def test_limits_and_seeds_find_it(self):
+        asked = ['--seeds=1,2', '--fail_below=f1/very good=2', '--fail_above=best_f1/very good=-1']
+        for _again in range(2):  # the seeds are finished then
+            result = self.best('f1/very good', expect=8, keys=',task.metrics=[per_class]',
+                               more=asked)
+            self.assertRegex(result.stderr, r'f1/very_good \S+ is below 2\.0 .*best_f1/very_good \S+ is above -1\.0')
+            self.assertRegex(result.stdout, r'\nbest_seed [12]\n')
+        result = self.best('f1/very good', expect=2, model_dir='no', more=['--fail_below=f1/nobody=0'])
+        self.assertRegex(result.stderr, r"--fail_below: no value .* 'f1/nobody'")
+        self.assertFalse(os.path.exists(self.path('no')))
+
+
 class Tagging(e2e.Case):
     """The same keys where every word has a class: a label below 0 counts nowhere."""
 

@@ -216,6 +216,39 @@ static void test_intervals_are_those_of_numpy(void **state) {
     json_decref(root);
 }
 
+/* As the user writes a class and as we do, also one that is called by its number. */
+static void test_values_are_found_by_either_name(void **state) {
+    (void)state;
+    static const char *const classes[] = {"very good", "so, so",
+                                          "a label of more than forty bytes, which has a number"};
+    static const char *const names[] = {"f1/*", "f1/very good", "cls_accuracy"};
+    const bt_metrics_config  config = {
+         .names = names, .n_names = 3, .n_classes = 3, .class_names = classes};
+    static const char *const found[][2] = {
+        {"f1/very good", "f1/very_good"},
+        {"f1/very_good", "f1/very_good"},
+        {"f1/so, so", "f1/so__so"},
+        {"f1/a label of more than forty bytes, which has a number", "f1/number/2"},
+        {"f1/number/2", "f1/number/2"},
+        {"cls_accuracy", "cls_accuracy"}};
+    bt_metrics *const metrics = create(&config);
+    bt_metric_value   values[BT_METRIC_MAX];
+    char              name[BT_METRIC_NAME_MAX];
+    for (size_t i = 0; i < BT_ARRAY_LEN(found); i++) {
+        assert_ok(bt_metrics_find_name(metrics, &config, found[i][0], name, err));
+        assert_string_equal(name, found[i][1]);
+    }
+    assert_fails(bt_metrics_find_name(metrics, &config, "f1/*", name, err), BT_E_CONFIG,
+                 "'f1/very_good', 'f1/so__so', 'f1/number/2'");
+    assert_fails(bt_metrics_find_name(metrics, &config, "recall/so, so", name, err), BT_E_CONFIG,
+                 "task.metrics may ask for it");
+    assert_int_equal(bt_metrics_class_stem(config.unit, 3, "f1/so, so"), 3);
+    assert_int_equal(bt_metrics_class_stem(config.unit, 3, "f1_macro"), 0);
+    /* "f1/very good" is one of "each" */
+    assert_int_equal(bt_metrics_compute(metrics, values), 4);
+    bt_metrics_free(metrics);
+}
+
 static double number_of(const json_t *entry, const char *name) {
     return json_number_value(json_object_get(entry, name));
 }
@@ -523,12 +556,12 @@ static void test_unknown_classes_are_refused(void **state) {
 
 static void test_too_many_values_are_refused(void **state) {
     (void)state;
-    const char             *names[12];
+    const char *names[70] = {"f1/*", "precision/*", "recall/*", "roc_auc/*", "average_precision/*"};
     const bt_metrics_config config = {
-        .names = names, .n_names = 12, .n_classes = BT_METRIC_CLASSES_MAX};
+        .names = names, .n_names = 70, .n_classes = BT_METRIC_CLASSES_MAX};
     bt_metrics *metrics = NULL;
-    for (size_t i = 0; i < BT_ARRAY_LEN(names); i++) {
-        names[i] = "f1/*";
+    for (size_t i = 5; i < BT_ARRAY_LEN(names); i++) {
+        names[i] = "top_k_accuracy_at_2";
     }
     assert_fails(bt_metrics_create(&config, &metrics, err), BT_E_CONFIG, "at most 160 metrics");
 }
@@ -620,6 +653,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_values_are_scikit_learns),
         cmocka_unit_test(test_intervals_are_those_of_numpy),
+        cmocka_unit_test(test_values_are_found_by_either_name),
         cmocka_unit_test(test_thresholds_and_temperatures_are_the_best),
         cmocka_unit_test(test_what_cannot_choose),
         cmocka_unit_test(test_intervals_that_cannot_be_are_nan),
