@@ -220,6 +220,11 @@ BT_MUST_USE bt_status snapshot_check(void *context, const char *prefix, int64_t 
 /* Before a run that trains saves for the first time: model_dir is made to agree with what it went
  * on from (bt_ckpt_manager_settle). */
 BT_MUST_USE bt_status snapshot_settle(train_run *run, const bt_ckpt_choice *from, bt_error *err);
+/* Is there a variable or average that no checkpoint takes? */
+BT_MUST_USE bt_status snapshot_find_odd(train_run *run, saver_odd *out, bool *found, bt_error *err);
+/* Of a recovery before the first checkpoint: the weights that the run began with, and an optimizer
+ * that has seen no gradient. */
+BT_MUST_USE bt_status snapshot_start_again(train_run *run, bt_error *err);
 /* Of a recovery: restores the newest whole checkpoint of model_dir that was due, or any; *found
  * false: there is none. The data go on where they are. */
 BT_MUST_USE bt_status snapshot_go_back(train_run *run, bool *found, bt_error *err);

@@ -87,26 +87,34 @@ static bt_status write_with_retries(const save_order *order, int64_t n_retries, 
     }
 }
 
-/* What nobody could go on from takes no place of what one can: an update may have made the weights
- * infinite, which shows in a loss only at the next step. */
-static bt_status check_finite(const save_order *order, bt_error *err) {
-    const bt_ckpt_train *const view = &order->view;
-    const float *const         flats[] = {view->params, view->average};
+bool saver_find_odd(const bt_ckpt_train *view, saver_odd *out) {
+    const float *const flats[] = {view->params, view->average};
     for (size_t f = 0; f < BT_ARRAY_LEN(flats); f++) {
         for (int64_t i = 0; flats[f] != NULL && i < view->table->n_params; i++) {
             const bt_param *const param = &view->table->params[i];
             const int64_t         at = bt_f32_find_odd(flats[f] + param->offset, param->n_elements);
             if (at >= 0) {
-                return BT_FAIL(err, BT_E_DIVERGED,
-                               "step %" PRId64 ": %s%s is %g after its update, not a finite "
-                               "number: %s is not saved, and what was saved before stays; try a "
-                               "smaller learning rate",
-                               view->global_step, param->name, f > 0 ? " (its average)" : "",
-                               (double)flats[f][param->offset + at], order->name);
+                *out = (saver_odd){param->name, f > 0 ? " (its average)" : "",
+                                   (double)flats[f][param->offset + at]};
+                return true;
             }
         }
     }
-    return BT_OK;
+    return false;
+}
+
+/* What nobody could go on from takes no place of what one can: an update may have made the weights
+ * infinite, which shows in a loss only at the next step. */
+static bt_status check_finite(const save_order *order, bt_error *err) {
+    saver_odd odd;
+    return !saver_find_odd(&order->view, &odd)
+               ? BT_OK
+               : BT_FAIL(err, BT_E_DIVERGED,
+                         "step %" PRId64 ": %s%s is %g after its update, not a finite number: %s "
+                         "is not saved, and %s; try a smaller learning rate",
+                         order->view.global_step, odd.name, odd.part, odd.value, order->name,
+                         order->view.save_counter > 1 ? "what was saved before stays"
+                                                      : "nothing was saved before it");
 }
 
 static bt_status check_and_write(const save_order *order, int64_t n_retries, bt_error *err) {

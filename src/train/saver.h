@@ -30,6 +30,13 @@ size_t saver_state_bytes(const bt_param_table *table, const bt_optim *optim);
 /* n_bytes: of the copy. The engine is asked for its buffers, and for the room that it kept. */
 BT_MUST_USE bt_status saver_create(bt_exec *exec, const bt_param_table *table, size_t n_bytes,
                                    saver **out, bt_error *err);
+/* A variable or average of a state with a number that is not finite; false: there is none. */
+typedef struct saver_odd {
+    const char *name;
+    const char *part; /* " (its average)", or "" */
+    double      value;
+} saver_odd;
+bool saver_find_odd(const bt_ckpt_train *view, saver_odd *out);
 /* Waits for the save before, then writes this one: whole on the disk on return, unless goes_on (the
  * run has something to do meanwhile) and s is not NULL: then only its state is copied on return.
  * n_retries: more tries of a save that found no room. The order is moved or freed in any case. */

@@ -35,6 +35,14 @@ static void fill_view(bt_exec *exec, const bt_param_table *table, const bt_optim
     }
 }
 
+bt_status snapshot_find_odd(train_run *run, saver_odd *out, bool *found, bt_error *err) {
+    bt_ckpt_train view = {0};
+    BT_TRY(bt_exec_settle(run->exec, err));
+    fill_view(run->exec, &run->model->table, run->optim, &view);
+    *found = saver_find_odd(&view, out);
+    return BT_OK;
+}
+
 /* info: NULL, or what a best checkpoint says of itself. goes_on: see saver_save. */
 static bt_status save_into(train_run *run, bt_ckpt_manager *manager, const char *folder,
                            const char *name, const bt_str *info, bool goes_on, bt_error *err) {
@@ -312,6 +320,23 @@ static bt_status choose_due(train_run *run, bt_ckpt_choice *out, bt_error *err) 
     }
     bt_free(prefix);
     return rc == BT_E_NOMEM ? BT_FAIL(err, rc, "%s", problem.msg) : BT_OK;
+}
+
+bt_status snapshot_start_again(train_run *run, bt_error *err) {
+    const bt_param_table *const table = &run->model->table;
+    BT_TRY(start_fresh(run, err));
+    for (int32_t s = 0; s < bt_optim_n_slots(run->optim); s++) {
+        float *const slot = bt_exec_slot(run->exec, s);
+        const float  value = bt_optim_slot_init(run->optim, s);
+        for (int64_t i = 0; slot != NULL && i < table->n_params; i++) {
+            const bt_param *const param = &table->params[i];
+            for (int64_t k = 0; param->has_gradient && k < param->n_elements; k++) {
+                slot[param->offset + k] = value;
+            }
+        }
+    }
+    start_averages(run->exec, table);
+    return bt_exec_changed(run->exec, err);
 }
 
 bt_status snapshot_go_back(train_run *run, bool *found, bt_error *err) {

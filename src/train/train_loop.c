@@ -5,6 +5,7 @@
  * seed), nothing else. */
 #include <inttypes.h>
 #include <math.h>
+#include <stdio.h>
 
 #include "bt/base/log.h"
 #include "bt/base/stop.h"
@@ -28,18 +29,32 @@ static const char *nonfinite_hint(const run_config *config) {
 
 /* A number that is not finite: says where, and which rows, because the next thing that one wants
  * to do is to look at them. */
-static bt_status fail_nonfinite(const run_config *config, const bt_optim *optim, int64_t step,
-                                const bt_batch *batch, const bt_step_result *result,
+static bt_status fail_nonfinite(train_run *run, const bt_batch *batch, const bt_step_result *result,
                                 bt_error *err) {
+    char     saved[64] = "nothing was saved before it";
+    bt_error problem = BT_ERROR_INIT;
+    /* one that is refused says where it began */
+    const bt_status rc = saver_join(run->saver, &run->saved, &problem);
+    if (rc == BT_E_DIVERGED) {
+        *err = problem;
+        return rc;
+    }
+    if (rc != BT_OK) {
+        bt_log(BT_LOG_WARNING, "%s", problem.msg);
+    }
+    if (run->saved.last >= 0) {
+        (void)snprintf(saved, sizeof saved, "the checkpoint of step %" PRId64 " stays",
+                       run->saved.last);
+    }
     return BT_FAIL(
         err, BT_E_DIVERGED,
         "step %" PRId64
         ": loss %g, gradient norm %g: not a finite number, in the batch of training rows %" PRId64
-        " to %" PRId64 " (counted from the start of the run); the weights of the step before are "
-        "kept; try %s (it was %g) or look at those rows",
-        step, result->loss, result->grad_norm, batch->first_record,
-        batch->first_record + batch->n_rows - 1, nonfinite_hint(config),
-        (double)bt_optim_learning_rate(optim, step));
+        " to %" PRId64 " (counted from the start of the run); it is not saved, and %s; try %s (it "
+        "was %g) or look at those rows",
+        run->step, result->loss, result->grad_norm, batch->first_record,
+        batch->first_record + batch->n_rows - 1, saved, nonfinite_hint(&run->config),
+        (double)bt_optim_learning_rate(run->optim, run->step));
 }
 
 bt_status fail_data_end(int64_t step, int64_t n_steps, bt_error *err) {
@@ -103,7 +118,7 @@ static bt_status end_step(train_run *run, double *loss, bt_error *err) {
     BT_TRY(bt_exec_train_end(run->exec, &result, &batch, err));
     run->n_under_way--;
     if (result.n_nonfinite > 0 && !result.is_skipped && run->config.recovery_max_trials == 0) {
-        return fail_nonfinite(&run->config, run->optim, run->step, batch, &result, err);
+        return fail_nonfinite(run, batch, &result, err);
     }
     BT_TRY(bt_metrics_update(run->train_metrics, batch, result.logits, err));
     chunk_sums *const c = &run->course.chunk;
@@ -160,72 +175,108 @@ static bt_status record_chunk(train_run *run, bt_error *err) {
     return run_log_record(run->log, RECORD_TRAIN, run->step, &values, &extra, NULL, err);
 }
 
+/* What a recovery is for. */
+enum { TROUBLE_MAX = 256 };
+typedef struct trouble {
+    bool is_there;
+    char what[TROUBLE_MAX]; /* of the writing rank */
+    char rule[64];          /* after it, where the run ends */
+} trouble;
+
 /* To the latest checkpoint, or to the beginning. */
-static bt_status go_back(train_run *run, double loss, bool *went_back, bt_error *err) {
+static bt_status go_back(train_run *run, double loss, const trouble *why, bool *went_back,
+                         bt_error *err) {
     bool found = false;
     BT_TRY(snapshot_go_back(run, &found, err));
     *went_back = found;
     if (!found && run->course.save_base >= 0) {
         return BT_FAIL(err, BT_E_FORMAT,
-                       "training loss %g, and %s no longer has a checkpoint to go back to: bring "
-                       "its files back and start again",
-                       loss, run->args->model_dir);
+                       "%s, and %s no longer has a checkpoint to go back to: bring its files back "
+                       "and start again",
+                       why->what, run->args->model_dir);
     }
     if (found) {
         BT_TRY(run_log_rewind(run->log, run->step, err));
     }
     if (!found) {
-        BT_TRY(start_fresh(run, err));
+        BT_TRY(snapshot_start_again(run, err));
     }
     const bt_log_field fields[] = {bt_log_int("step", run->step), bt_log_number("loss", loss),
                                    bt_log_int("trial", run->course.recovery_trials)};
     bt_log_event(BT_LOG_WARNING, "recovery", fields, BT_ARRAY_LEN(fields),
-                 "training loss %g: recovered the model from %s at step %" PRId64 " (trial %" PRId64
+                 "%s: recovered the model from %s at step %" PRId64 " (trial %" PRId64
                  " of %" PRId64 ")",
-                 loss, found ? "the latest checkpoint" : "its initial weights", run->step,
+                 why->what, found ? "the latest checkpoint" : "its initial weights", run->step,
                  run->course.recovery_trials, run->config.recovery_max_trials);
     return BT_OK;
+}
+
+/* Model Garden's rule: the first chunk's end is always saved, intervals count from there; what a
+ * stop saved in between does not count. */
+static bool save_is_due(const train_run *run) {
+    return run_config_saves(&run->config) &&
+           (run->course.save_base < 0 ||
+            run->step >= run->course.save_base + run->config.checkpoint_interval.value);
+}
+
+/* Weights that the next save or evaluation would refuse: found here, at the same step whoever
+ * writes the checkpoints, and not by the save, beside which the steps go on. */
+static bt_status look_at_weights(train_run *run, int64_t target, trouble *out, bt_error *err) {
+    saver_odd odd = {0};
+    if (out->is_there || run->config.recovery_max_trials <= 0 ||
+        (run->step < target && !save_is_due(run))) {
+        return BT_OK;
+    }
+    const bt_status rc =
+        run_writes(run) ? snapshot_find_odd(run, &odd, &out->is_there, err) : BT_OK;
+    BT_TRY(ranks_meet(&run->ranks, rc, err));
+    if (out->is_there) {
+        (void)snprintf(out->what, sizeof out->what, "%.150s%s is %g after its update", odd.name,
+                       odd.part, odd.value);
+    }
+    return ranks_tell(&run->ranks, out, sizeof *out, err);
 }
 
 /* docs/model_garden/config.md 5.2: NaN at any step, or a loss above the bound from
  * recovery_begin_steps on, is one trial; one too many is the end, else the latest checkpoint is
  * restored. The data goes on: the same batch would give the same loss again. */
-static bt_status check_recovery(train_run *run, double loss, bool *went_back, bt_error *err) {
+static bt_status check_recovery(train_run *run, double loss, int64_t target, bool *went_back,
+                                bt_error *err) {
     const run_config *const config = &run->config;
-    *went_back = false;
-    const bool is_above =
+    const bool              is_above =
         loss > config->loss_upper_bound && run->step >= config->recovery_begin_steps;
-    if (config->recovery_max_trials < 0 || (isfinite(loss) && !is_above)) {
+    trouble seen = {.is_there = config->recovery_max_trials >= 0 && (!isfinite(loss) || is_above)};
+    *went_back = false;
+    (void)snprintf(seen.what, sizeof seen.what, "training loss %g", loss);
+    if (seen.is_there) {
+        (void)snprintf(seen.rule, sizeof seen.rule, " (trainer.loss_upper_bound is %g)",
+                       config->loss_upper_bound);
+    }
+    BT_TRY(look_at_weights(run, target, &seen, err));
+    if (!seen.is_there) {
         return BT_OK;
     }
     run->course.recovery_trials++;
     if (run->course.recovery_trials > config->recovery_max_trials) {
         return BT_FAIL(err, BT_E_DIVERGED,
-                       "step %" PRId64
-                       ": training loss %g (trainer.loss_upper_bound is %g), time number %" PRId64
+                       "step %" PRId64 ": %s%s, time number %" PRId64
                        ", and trainer.recovery_max_trials is %" PRId64
                        ": try a smaller learning rate",
-                       run->step, loss, config->loss_upper_bound, run->course.recovery_trials,
+                       run->step, seen.what, seen.rule, run->course.recovery_trials,
                        config->recovery_max_trials);
     }
-    BT_TRY(
-        ranks_meet(&run->ranks, run_writes(run) ? go_back(run, loss, went_back, err) : BT_OK, err));
+    BT_TRY(ranks_meet(&run->ranks,
+                      run_writes(run) ? go_back(run, loss, &seen, went_back, err) : BT_OK, err));
     BT_TRY(ranks_tell(&run->ranks, went_back, sizeof *went_back, err));
     return ranks_share_state(run, err);
 }
 
 static bt_status save_if_due(train_run *run, bt_error *err) {
-    if (!run_config_saves(&run->config)) {
+    if (!save_is_due(run)) {
         return BT_OK;
     }
-    /* Model Garden's rule: the first chunk's end is always saved, intervals count from there; what
-     * a stop saved in between does not count. */
-    if (run->course.save_base < 0 ||
-        run->step >= run->course.save_base + run->config.checkpoint_interval.value) {
-        run->course.save_base = run->step;
-        return snapshot_save(run, err);
-    }
-    return BT_OK;
+    run->course.save_base = run->step;
+    return snapshot_save(run, err);
 }
 
 bt_status save_final(train_run *run, bt_error *err) {
@@ -304,7 +355,7 @@ static bt_status train_chunk(train_run *run, int64_t target, bool *went_back, bt
     BT_TRY(run_chunk(run, chunk_end, err));
     const double loss = run->course.chunk.loss / (double)run->course.chunk.n_steps;
     BT_TRY(record_chunk(run, err));
-    BT_TRY(check_recovery(run, loss, went_back, err));
+    BT_TRY(check_recovery(run, loss, target, went_back, err));
     reset_chunk(run);
     if (*went_back) {
         return BT_OK; /* what the checkpoint says of evaluations and saves is true again */

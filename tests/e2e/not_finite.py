@@ -101,9 +101,42 @@ class Diverged(e2e.Case):
                 'trainer.optimizer_config.optimizer.type=sgd,'
                 'trainer.steps_per_loop=1,trainer.checkpoint_interval=1,')
         result = self.train(expect=6, mode='train', override=keys + self.RATE % '3e38' + ',trainer.train_steps=1')
-        self.assertRegex(self.one_error(result), r'step 1: \S+ is -?(nan|inf) after its update, .*ckpt-1 is not saved')
+        self.assertRegex(self.one_error(result), r'step 1: \S+ is -?(nan|inf) after its update, .*ckpt-1 is not saved, '
+                         'and nothing was saved before it')
         self.assertFalse(os.path.exists(self.path('out/ckpt-1.index')))
         self.assertFalse(os.path.exists(self.path('out/checkpoint')))
+
+    def recover(self, model_dir, keys, boundary, rates, expect=0):
+        return self.train(expect=expect, mode='train', model_dir=model_dir, override=(
+            'trainer.optimizer_config.learning_rate.type=stepwise,'
+            'trainer.optimizer_config.learning_rate.stepwise.boundaries=[%d],'
+            'trainer.optimizer_config.learning_rate.stepwise.values=%s,trainer.optimizer_config.warmup.type=null,'
+            'trainer.checkpoint_interval=1,trainer.train_steps=6,trainer.report=false,'
+            'trainer.recovery_max_trials=2,%s' % (boundary, rates, keys)))
+
+    def test_a_recovery_goes_back_from_such_weights(self):
+        """To the newest checkpoint, each time that a save is due; before the first one to the beginning."""
+        for name, n in (('train', 16), ('eval', 6)):
+            e2e.write_records(self.path(name + '.tf_record'), e2e.make_rows(n, n_classes=1, label=[900.0]))
+        keys = ('task.model.num_classes=1,task.train_data.label_type=float,task.validation_data.label_type=float,'
+                'task.metric_type=pearson_spearman_corr,trainer.best_checkpoint_eval_metric=pearson_spearman_corr,'
+                'trainer.optimizer_config.optimizer.type=sgd,trainer.steps_per_loop=1')
+        result = self.recover('late', keys, 2, '[1e-9, 3e38]', expect=6)
+        self.assertEqual(e2e.re.findall(r'is -?(?:nan|inf) after its update: recovered the model from the latest checkpoint at step (\d)', result.stderr), ['3', '3'])
+        self.assertRegex(self.one_error(result), r'step 4: \S+ is -?(nan|inf) after its update, time number 3, and trainer.recovery_max_trials is 2')
+        self.assertEqual(e2e.read_state_file(self.path('late'))[0], 'ckpt-3')
+        result = self.recover('early', keys, 0, '[3e38, 1e-9]')
+        self.assertIn('after its update: recovered the model from its initial weights at step 1 (trial 1 of 2)', result.stderr)
+        self.assertEqual(e2e.read_jsonl(self.path('early'))[-1]['step'], 6)
+
+    def test_an_optimizer_begins_again(self):
+        """Nothing of the bad steps stays in its slots and averages."""
+        keys = 'trainer.steps_per_loop=2,trainer.summary_interval=2,trainer.optimizer_config.ema.average_decay=0.9'
+        result = self.recover('out', keys, 0, '[1e37, 1e-4]')
+        self.assertRegex(result.stderr, 'training loss -?nan: recovered the model from its initial weights at step 2')
+        self.assertEqual(len(result.stderr.split('recovered')), 2, str(result))
+        for name, raw in e2e.trained_values(self.path('out/ckpt-6')).items():
+            self.assertLess(max(map(abs, e2e.array.array('f', raw))), 10, name)
 
 
 if __name__ == '__main__':
