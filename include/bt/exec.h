@@ -85,6 +85,10 @@ typedef struct bt_step_result {
 /* Which BLAS is loaded when something in this process multiplies with one (runtime.blas_library;
  * "": a usual one) and on how many threads it works (0: one a physical core). Loads nothing. */
 void bt_exec_choose_blas(const char *library, int32_t n_threads);
+/* Can an engine on processors have the instruction set and the cores that are asked for, and do
+ * they go with the rest? For who has long to read before the engine is made. BT_E_BACKEND,
+ * BT_E_CONFIG, BT_E_RESOURCE. */
+BT_MUST_USE bt_status bt_exec_check_processors(const bt_exec_config *config, bt_error *err);
 /* Is there anything in this process that made it be loaded? */
 bool bt_exec_has_blas(void);
 

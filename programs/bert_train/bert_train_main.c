@@ -360,6 +360,13 @@ static bt_status run_checked(const bt_flags *flags, const bt_train_args *args,
     return fail_seeds_report(&result->seeds, err);
 }
 
+/* runs_here: what the keys ask of this machine, before what is only missing among them is told. */
+static bt_status check_keys(const bt_train_args *args, bool runs_here, bt_conf_errors *errors,
+                            bt_error *err) {
+    BT_TRY(bt_train_check_conf(args->conf, args->mode, errors, err));
+    return errors->n_errors == 0 && runs_here ? bt_train_check_processors(args, err) : BT_OK;
+}
+
 static bt_status run_mode(const bt_flags *flags, run_result *result, bt_error *err) {
     bt_status         rc = BT_OK;
     bt_conf          *conf = NULL;
@@ -397,7 +404,7 @@ static bt_status run_mode(const bt_flags *flags, run_result *result, bt_error *e
         rc = bt_weights_read_head(conf, &errors, err);
     }
     if (rc == BT_OK) {
-        BT_CHECK(bt_train_check_conf(conf, mode, &errors, err));
+        BT_CHECK(check_keys(&args, dry != DRY_CONFIG && !is_compiling, &errors, err));
     }
     if (rc != BT_OK || errors.n_errors > 0 || (errors.n > 0 && dry != DRY_CONFIG)) {
         if (errors.n > 0) {

@@ -174,7 +174,8 @@ void bt_pool_free(bt_pool *pool) {
     bt_free(pool);
 }
 
-bt_status bt_pool_pin(bt_pool *pool, bt_pin_how how, bt_error *err) {
+/* Owned by the caller. */
+static bt_status plan_pins(int32_t n_threads, bt_pin_how how, bt_cpus **out, bt_error *err) {
     bt_cpus allowed;
     if (!bt_cpus_allowed(&allowed)) {
         return BT_FAIL(err, BT_E_RESOURCE,
@@ -182,17 +183,45 @@ bt_status bt_pool_pin(bt_pool *pool, bt_pin_how how, bt_error *err) {
                        "use: %s; set runtime.pin to none",
                        strerror(errno));
     }
-    bt_cpus *const plan = bt_alloc_array((size_t)pool->n_threads, sizeof *plan);
+    bt_cpus *const plan = bt_alloc_array((size_t)n_threads, sizeof *plan);
     if (plan == NULL) {
         return BT_FAIL(err, BT_E_NOMEM, "out of memory for a plan of threads");
     }
-    bt_status rc = bt_pin_plan(BT_CORES_ROOT, &allowed, how, pool->n_threads, plan, err);
+    const bt_status rc = bt_pin_plan(BT_CORES_ROOT, &allowed, how, n_threads, plan, err);
+    if (rc != BT_OK) {
+        bt_free(plan);
+        return rc;
+    }
+    *out = plan;
+    return BT_OK;
+}
+
+static bt_status fail_bind(int32_t i, int32_t n_threads, bt_error *err) {
+    return BT_FAIL(err, BT_E_RESOURCE,
+                   "runtime.pin: thread %" PRId32 " of %" PRId32
+                   " cannot be bound to processors: %s; set runtime.pin to none",
+                   i, n_threads, strerror(errno));
+}
+
+bt_status bt_pool_check_pin(int32_t n_threads, bt_pin_how how, bt_error *err) {
+    bt_cpus *plan = NULL;
+    BT_TRY(plan_pins(n_threads, how, &plan, err));
+    const bool      can = bt_cpus_bind(&plan[0]); /* some sandboxes refuse it */
+    const bt_status rc = can ? BT_OK : fail_bind(0, n_threads, err);
+    if (can) {
+        bt_cpus_release();
+    }
+    bt_free(plan);
+    return rc;
+}
+
+bt_status bt_pool_pin(bt_pool *pool, bt_pin_how how, bt_error *err) {
+    bt_cpus *plan = NULL;
+    BT_TRY(plan_pins(pool->n_threads, how, &plan, err));
+    bt_status rc = BT_OK;
     for (int32_t i = 0; rc == BT_OK && i < pool->n_threads; i++) {
         if (!(i == 0 ? bt_cpus_bind(&plan[0]) : bind_worker(&pool->workers[i], &plan[i]))) {
-            rc = BT_FAIL(err, BT_E_RESOURCE,
-                         "runtime.pin: thread %" PRId32 " of %" PRId32
-                         " cannot be bound to processors: %s; set runtime.pin to none",
-                         i, pool->n_threads, strerror(errno));
+            rc = fail_bind(i, pool->n_threads, err);
         }
         pool->is_pinned = pool->is_pinned || (rc == BT_OK && i == 0);
     }

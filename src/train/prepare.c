@@ -192,15 +192,18 @@ static int32_t n_threads(const bt_comm *comm, int32_t wanted) {
     return share < 1 ? 1 : share < own ? share : own;
 }
 
+static bt_pin pin_of(const char *word) {
+    return bt_str_equal(word, "cores")   ? BT_PIN_CORES
+           : bt_str_equal(word, "nodes") ? BT_PIN_NODES
+                                         : BT_PIN_NONE;
+}
+
 /* Processes of one host that may all use the same cores take a part of them each. */
 static bt_pin_how pin_how(const train_run *run) {
     const bt_comm *const comm = run->ranks.comm;
     const int32_t        n = ranks_on_this_host(comm);
     const bool           is_bound = bt_n_physical_cores() <= bt_n_machine_cores() / n;
-    const char *const    pin = run->config.pin;
-    return (bt_pin_how){.pin = bt_str_equal(pin, "cores")   ? BT_PIN_CORES
-                               : bt_str_equal(pin, "nodes") ? BT_PIN_NODES
-                                                            : BT_PIN_NONE,
+    return (bt_pin_how){.pin = pin_of(run->config.pin),
                         .part = is_bound ? 0 : ranks_before_on_this_host(comm),
                         .n_parts = is_bound ? 1 : n};
 }
@@ -236,6 +239,35 @@ bt_exec_config run_exec_config(const train_run *run) {
         .recompute = run->config.recompute,
         .part_seqs =
             n_parts > 1 ? (run->config.train_data.global_batch_size + n_works - 1) / n_works : 0};
+}
+
+/* Before the data, which may take minutes to look at. */
+static bt_status check_processors(const train_run *run, bt_error *err) {
+    const unsigned without = FOR_EXPORT | FOR_COMPILING;
+    if (run->devices.strategy.on_devices || ((unsigned)run->purpose & without) != 0) {
+        return BT_OK;
+    }
+    const bt_exec_config config = run_exec_config(run);
+    return bt_exec_check_processors(&config, err);
+}
+
+bt_status bt_train_check_processors(const bt_train_args *args, bt_error *err) {
+    const bt_conf *const conf = args->conf;
+    const bool           is_alone = args->job == NULL || args->job->size <= 1;
+    bool                 on_devices = false;
+    int64_t              n_threads = 0;
+    BT_TRY(strategy_wants_devices(conf, &on_devices, err));
+    if (on_devices) {
+        return BT_OK;
+    }
+    bt_exec_config config = {.isa = bt_conf_peek_str(conf, "runtime.isa")};
+    if (is_alone && bt_conf_peek_i64(conf, "runtime.threads", &n_threads)) {
+        config.n_threads = (int32_t)n_threads;
+        config.pin =
+            (bt_pin_how){.pin = pin_of(bt_conf_peek_str(conf, "runtime.pin")), .n_parts = 1};
+        config.use_blas = bt_str_equal(bt_conf_peek_str(conf, "runtime.matmul"), "blas");
+    }
+    return bt_exec_check_processors(&config, err);
 }
 
 static void say_unused_blas(const run_config *config) {
@@ -370,6 +402,7 @@ static bt_status prepare(train_run *run, bt_error *err) {
                            .events_subdir = run->config.validation_summary_subdir};
     BT_TRY(run_writes(run) ? model_dir_check(&run->dir, args->mode, err) : BT_OK);
     BT_TRY(open_devices(run, err)); /* before the data, which may take minutes to look at */
+    BT_TRY(check_processors(run, err));
     BT_TRY(labels_settle(args->model_dir, &run->plan, &run->recorded_vocabulary, err));
     bt_exec_choose_blas(run->config.blas_library, run->config.threads);
     BT_TRY(create_model(run, err));

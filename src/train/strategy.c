@@ -288,6 +288,13 @@ bt_status strategy_read(const bt_conf *conf, run_strategy *out, bt_error *err) {
     return BT_OK;
 }
 
+bt_status strategy_wants_devices(const bt_conf *conf, bool *out, bt_error *err) {
+    asked c = {.conf = conf, .err = err};
+    BT_TRY(read_keys(&c));
+    *out = is_on_devices(&c);
+    return BT_OK;
+}
+
 /* What to look at where the plug-in is there and finds no device. */
 static const char *const device_hints[BT_PJRT_N_KINDS] = {
     [BT_PJRT_CPU] = "",

@@ -51,6 +51,8 @@ bool strategy_is_together(const bt_conf *conf);
 BT_MUST_USE bt_status strategy_check(const bt_conf_check *check);
 /* What the keys, which are checked, ask for; what has no effect is told. */
 BT_MUST_USE bt_status strategy_read(const bt_conf *conf, run_strategy *out, bt_error *err);
+/* Do the keys, which are checked, ask for devices? */
+BT_MUST_USE bt_status strategy_wants_devices(const bt_conf *conf, bool *out, bt_error *err);
 /* The devices, where there are to be any: found, opened and counted; BT_E_BACKEND: there are none.
  * strategy_close after the engine is freed. With a target those to compile for: it says of which
  * kind they are and how many. */

@@ -33,11 +33,26 @@ class Pinning(e2e.Case):
         mine = os.sched_getaffinity(0)
         try:  # what taskset does; the program inherits it
             os.sched_setaffinity(0, {min(mine)})
-            result = self.train(expect=2, override='runtime.threads=2,runtime.pin=cores')
+            keys = 'runtime.threads=2,runtime.pin=cores'
+            results = [self.train(expect=2, override=keys + more, more=dry)
+                       for more in ('', ',task.train_data.input_path=none') for dry in ((), ('--dry_run',))]
+            result = self.train(expect=None, override=keys, more=['--dry_run=config'])
         finally:
             os.sched_setaffinity(0, mine)
-        self.assertIn('runtime.pin: cores: 2 threads cannot have a core each, this process may use '
-                      '1: set runtime.threads to 1 or fewer', result.stderr)
+        self.assertEqual(result.code, 0)  # what is true on another machine, too
+        for result in results:  # before anything is read
+            self.assertIn('runtime.pin: cores: 2 threads cannot have a core each, this process may use '
+                          '1: set runtime.threads to 1 or fewer', self.one_error(result))
+
+    def test_an_instruction_set_that_is_not_here(self):
+        """Is refused before what is missing in the configuration, but where that alone is asked for."""
+        other = next(isa for isa in ('neon', 'avx2') if isa not in e2e.instruction_sets())
+        args = ['--experiment=bert/sentence_prediction', '--mode=train', '--model_dir=' + self.path('no'), '--isa=' + other]
+        for dry, code in (([], 5), (['--dry_run'], 5), (['--dry_run=config'], 0)):
+            result = e2e.run(args + dry)
+            self.assertEqual(result.code, code, str(result))
+            if code != 0:
+                self.assertIn("instruction set '%s' was asked for, but this" % other, self.one_error(result))
 
     def test_not_with_a_blas(self):
         result = self.train(expect=2, override='runtime.matmul=blas,runtime.pin=nodes')

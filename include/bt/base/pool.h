@@ -27,6 +27,8 @@ void bt_pool_run_cut(bt_pool *pool, int64_t n_tasks, bt_pool_fn fn, void *contex
  * until the pool is freed. Errors speak of runtime.pin. */
 BT_MUST_USE bt_status bt_pool_pin(bt_pool *pool, bt_pin_how how, bt_error *err);
 void                  bt_pool_unpin(bt_pool *pool);
+/* Could a pool of n_threads be bound so? The same errors. */
+BT_MUST_USE bt_status bt_pool_check_pin(int32_t n_threads, bt_pin_how how, bt_error *err);
 
 /* bt_calloc_array, with each part zeroed by the thread that begins with it in a job: memory is
  * where it was touched first. */

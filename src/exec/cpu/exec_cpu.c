@@ -71,7 +71,11 @@ static bt_status alloc_state(exec_cpu *exec, bt_error *err) {
     return BT_OK;
 }
 
-static bt_status check_model(const bt_model *model, const bt_exec_config *config, bt_error *err) {
+static int32_t n_threads_of(const bt_exec_config *config) {
+    return config->n_threads > 0 ? config->n_threads : bt_n_physical_cores();
+}
+
+static bt_status check_config(const bt_exec_config *config, bt_error *err) {
     if (config->use_blas && config->precision != BT_PRECISION_F32) {
         return BT_FAIL(err, BT_E_CONFIG,
                        "runtime.matmul: BLAS multiplies in float32 only: set it to auto, or "
@@ -82,7 +86,16 @@ static bt_status check_model(const bt_model *model, const bt_exec_config *config
                        "runtime.pin: a BLAS has threads of its own, which are not pinned: set "
                        "runtime.matmul to auto, or runtime.pin to none");
     }
-    return exec_check_model(model, err);
+    return BT_OK;
+}
+
+bt_status bt_exec_check_processors(const bt_exec_config *config, bt_error *err) {
+    bt_kern kern;
+    BT_TRY(check_config(config, err));
+    BT_TRY(bt_kern_select(config->isa, &kern, err));
+    return config->pin.pin == BT_PIN_NONE
+               ? BT_OK
+               : bt_pool_check_pin(n_threads_of(config), config->pin, err);
 }
 
 /* *out NULL: BLAS, which is then loaded. */
@@ -263,7 +276,8 @@ bt_status bt_exec_create_cpu(const bt_model *model, const bt_optim *optim,
                              const bt_exec_config *config, bt_exec **out, bt_error *err) {
     bt_status rc = BT_OK;
     BT_ASSERT(optim == NULL || !(config->rounds_to_8_bits || config->only_evaluates));
-    BT_TRY(check_model(model, config, err));
+    BT_TRY(check_config(config, err));
+    BT_TRY(exec_check_model(model, err));
     BT_TRY(exec_check_parts(model, optim, config, err));
     exec_cpu *exec = bt_calloc_array(1, sizeof *exec);
     if (exec == NULL) {
@@ -273,7 +287,7 @@ bt_status bt_exec_create_cpu(const bt_model *model, const bt_optim *optim,
     exec->base.model = model;
     exec->model = model;
     exec->optim = optim;
-    const int32_t n_threads = config->n_threads > 0 ? config->n_threads : bt_n_physical_cores();
+    const int32_t n_threads = n_threads_of(config);
     BT_CHECK(bt_kern_select(config->isa, &exec->kern, err));
     exec->base.isa = exec->kern.isa;
     BT_CHECK(bt_pool_create(&exec->pool, n_threads, err));
