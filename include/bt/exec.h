@@ -211,8 +211,9 @@ typedef struct bt_exec_rounded {
  * the weights as they are now; what a sequence gives depends neither on the others of its batch nor
  * on the threads. Their floats are given back: in bt_exec_params they read as 0, and of all other
  * functions only evaluations (and encoding) may follow. Adapters are merged first. Once, and on
- * processors only: BT_E_UNSUPPORTED for devices, and for weights that 8 bits cannot hold, with the
- * parameter's name. */
+ * processors only: BT_E_UNSUPPORTED for devices, BT_E_FORMAT for weights that 8 bits cannot hold,
+ * with the parameter's name; after a failure midway evaluations are refused, too
+ * (BT_E_INTERNAL). */
 BT_MUST_USE bt_status bt_exec_round_weights(bt_exec *exec, bt_exec_rounded *out, bt_error *err);
 
 /* Part of the state of a float16 run. Setting it has no effect where it is fixed. */

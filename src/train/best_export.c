@@ -60,6 +60,7 @@ static bt_status export_best(train_run *run, const bt_train_values *values, bt_e
     bt_str    info = BT_STR_INIT;
     BT_CHECK(model_dir_join(&run->dir, MODEL_BEST, &folder, err));
     BT_CHECK(model_dir_join(&run->dir, MODEL_BEST_INFO, &path, err));
+    BT_CHECK(run_complete(run, err));
     BT_CHECK(bt_fs_make_folders(folder, err));
     BT_CHECK(best_info_format(values, run->step, &info, err));
     BT_CHECK(snapshot_save_best(run, folder, &info, err));

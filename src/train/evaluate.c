@@ -211,18 +211,19 @@ bt_status evaluate_values(train_run *run, bt_train_values *values, bt_error *err
 /* Weights that were rounded are not swapped back: nothing goes on with them. */
 static bt_status with_rounded(train_run *run, bt_status (*pass)(train_run *, bt_error *),
                               bt_error  *err) {
-    if (bt_optim_has_average(run->optim)) {
+    if (bt_exec_average(run->exec) != NULL) {
         BT_TRY(bt_exec_swap_averages(run->exec, err));
     }
     BT_TRY(rounding_begin(run, err));
     return pass(run, err);
 }
 
+/* Without averages the engine of an evaluation by itself has them as its weights. */
 bt_status with_averages(train_run *run, bt_status (*pass)(train_run *, bt_error *), bt_error *err) {
     if (rounding_is_on(run)) {
         return with_rounded(run, pass, err);
     }
-    if (!bt_optim_has_average(run->optim)) {
+    if (bt_exec_average(run->exec) == NULL) {
         return pass(run, err);
     }
     BT_TRY(bt_exec_swap_averages(run->exec, err));

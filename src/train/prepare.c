@@ -55,6 +55,7 @@ void run_deinit(train_run *run) {
     bt_model_free(run->model);
     bt_weights_free(run->weights);
     bt_ckpt_choice_deinit(&run->start);
+    bt_ckpt_close(run->start_ckpt);
     bt_ckpt_manager_close(run->saves);
     bt_ckpt_manager_close(run->best_saves);
     bt_arena_deinit(&run->arena);
@@ -215,10 +216,20 @@ static uint64_t memory_limit(const bt_comm *comm) {
     return n > 1 && available != UINT64_MAX ? available / (uint64_t)n : 0;
 }
 
-/* A process that neither trains nor saves holds only the weights in memory: a quarter. */
+static bool saves_best(const train_run *run) {
+    return best_is_on(run) && run->args->mode != BT_CONF_MODE_PREDICT;
+}
+
+/* One evaluation seldom finds a better value than all before: then the weights are enough. */
+static bool completes_later(const train_run *run) {
+    return saves_best(run) && run->args->mode == BT_CONF_MODE_EVAL &&
+           !run->devices.strategy.on_devices && run->ranks.comm == NULL;
+}
+
+/* A process that neither trains nor saves holds only the weights in memory that it computes with
+ * (of averages those: snapshot.c): a quarter. */
 static bool needs_optimizer(const train_run *run) {
-    const bool saves = best_is_on(run) && run->args->mode != BT_CONF_MODE_PREDICT;
-    return bt_conf_mode_trains(run->args->mode) || saves || bt_optim_has_average(run->optim);
+    return bt_conf_mode_trains(run->args->mode) || (saves_best(run) && !completes_later(run));
 }
 
 bt_exec_config run_exec_config(const train_run *run) {
@@ -292,9 +303,34 @@ static bt_status create_exec(train_run *run, bt_error *err) {
     bt_exec_config        config = run_exec_config(run);
     const bt_optim *const optim = needs_optimizer(run) ? run->optim : NULL;
     config.only_evaluates = only_evaluates(run);
+    run->is_partial = completes_later(run);
     BT_TRY(strategy_create_exec(&run->devices, run->model, optim, &config, &run->exec, err));
     say_unused_blas(&run->config);
     return BT_OK;
+}
+
+/* What was evaluated is what the variables of the best checkpoint are. */
+static bt_status create_whole(train_run *run, bt_error *err) {
+    const bt_exec_config config = run_exec_config(run);
+    BT_TRY(strategy_create_exec(&run->devices, run->model, run->optim, &config, &run->exec, err));
+    if (run->start_ckpt == NULL) {
+        return start_fresh(run, err);
+    }
+    BT_TRY(snapshot_restore_all(run, err));
+    return bt_exec_average(run->exec) != NULL ? bt_exec_swap_averages(run->exec, err) : BT_OK;
+}
+
+bt_status run_complete(train_run *run, bt_error *err) {
+    if (!run->is_partial) {
+        return BT_OK;
+    }
+    run->is_partial = false;
+    bt_exec_free(run->exec); /* the two are never there together */
+    run->exec = NULL;
+    const bt_status rc = create_whole(run, err);
+    return rc == BT_E_NOMEM
+               ? bt_error_prefix(err, "the optimizer's state, which the best checkpoint holds")
+               : rc;
 }
 
 static bt_status check_shares(int64_t n, int32_t n_ranks, bt_error *err) {

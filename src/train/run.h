@@ -63,7 +63,9 @@ typedef struct train_run {
     void                *output;  /* state of output_ops(run); NULL when that is */
     run_log             *log;
     gauges              *gauges;     /* of --prometheus_file; or NULL */
+    bool                 is_partial; /* the engine has weights alone, and may need the rest */
     bt_ckpt_choice       start;      /* the checkpoint that the run went on from */
+    bt_ckpt             *start_ckpt; /* while the engine is partial: open, and so not gone */
     bt_ckpt_manager     *saves;      /* of model_dir; opened when first needed */
     bt_ckpt_manager     *best_saves; /* of the best checkpoint's folder, likewise */
     saver               *saver;      /* NULL: saves are written between the steps */
@@ -112,6 +114,9 @@ BT_MUST_USE bt_status run_check(train_run *run, bt_error *err);
 bt_weights_use run_weights_use(train_run *run);
 /* What the engine is told of the configuration. */
 bt_exec_config run_exec_config(const train_run *run);
+/* Before what is saved: an engine that had weights alone is one that has all that a checkpoint
+ * holds, with averages and weights swapped as evaluations have them. */
+BT_MUST_USE bt_status run_complete(train_run *run, bt_error *err);
 
 /* train_loop.c: trains until an evaluation is due or train_steps are made, with records and
  * checkpoints on the way. *is_restored: a recovery went back to a checkpoint last, so that what is
@@ -231,6 +236,9 @@ BT_MUST_USE bt_status snapshot_go_back(train_run *run, bool *found, bt_error *er
 /* keep_data: go on with the data where it is instead of where it was. */
 BT_MUST_USE bt_status snapshot_restore(train_run *run, const char *prefix, bool keep_data,
                                        bt_error *err);
+/* Of run->start_ckpt, into an engine that was made since: what snapshot_restore read, and the
+ * rest. */
+BT_MUST_USE bt_status snapshot_restore_all(train_run *run, bt_error *err);
 /* Path of the checkpoint that the state file of a folder names (owned by the caller), or NULL. */
 BT_MUST_USE bt_status snapshot_latest(const char *folder, char **prefix, bt_error *err);
 /* global_step of any checkpoint. */

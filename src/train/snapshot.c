@@ -18,6 +18,8 @@
 #include "bt/ckpt.h"
 #include "bt/fs.h"
 
+static const char average_slot[] = "average";
+
 /* The engine's buffers as they are, settled before: no copy of the weights. */
 static void fill_view(bt_exec *exec, const bt_param_table *table, const bt_optim *optim,
                       bt_ckpt_train *out) {
@@ -140,30 +142,50 @@ bt_status snapshot_save_best(train_run *run, const char *folder, const bt_str *i
     return save_into(run, run->best_saves, folder, name, info, false, err);
 }
 
-/* Right into the engine's buffer, where what the file does not hold stays. NULL: slots that the
- * engine does not keep are not read. exec: places and takes each variable; NULL: in flat. What a
+static bool is_there(const bt_ckpt *ckpt, const bt_param *param, const char *slot,
+                     int64_t *n_missing) {
+    if (bt_ckpt_find_variable(ckpt, param->name, slot) >= 0) {
+        return true;
+    }
+    if (slot == NULL || param->has_gradient) {
+        (*n_missing)++;
+        bt_log(BT_LOG_DEBUG, "%s: no %s%s%s", bt_ckpt_path(ckpt), param->name,
+               slot != NULL ? " slot " : "", slot != NULL ? slot : "");
+    }
+    return false;
+}
+
+/* What the file does not hold stays. NULL: slots that the engine does not keep are not read. What a
  * model computes with are its variables and averages; a slot of an optimizer may well be infinite.
  */
 static bt_status read_flat(const bt_param_table *table, bt_ckpt *ckpt, const char *slot,
-                           float *flat, bt_exec *exec, int64_t *n_missing, bt_error *err) {
-    const bool computes = slot == NULL || bt_str_equal(slot, "average");
-    if (flat == NULL) {
-        return BT_OK;
+                           float *flat, int64_t *n_missing, bt_error *err) {
+    const bool computes = slot == NULL || bt_str_equal(slot, average_slot);
+    for (int64_t i = 0; flat != NULL && i < table->n_params; i++) {
+        const bt_param *const param = &table->params[i];
+        if (is_there(ckpt, param, slot, n_missing)) {
+            float *const place = flat + param->offset;
+            BT_TRY(computes ? bt_ckpt_read_weight(ckpt, param, slot, place, err)
+                            : bt_ckpt_read_variable(ckpt, param, slot, place, err));
+        }
     }
+    return BT_OK;
+}
+
+/* The variables, one by one into the engine. averages: in place of those that have one. */
+static bt_status read_into(bt_exec *exec, const bt_param_table *table, bool averages, bt_ckpt *ckpt,
+                           int64_t *n_missing, bt_error *err) {
     for (int64_t i = 0; i < table->n_params; i++) {
         const bt_param *const param = &table->params[i];
-        if (bt_ckpt_find_variable(ckpt, param->name, slot) < 0) {
-            if (slot == NULL || param->has_gradient) {
-                (*n_missing)++;
-                bt_log(BT_LOG_DEBUG, "%s: no %s%s%s", bt_ckpt_path(ckpt), param->name,
-                       slot != NULL ? " slot " : "", slot != NULL ? slot : "");
-            }
+        const char           *slot = NULL;
+        if (!is_there(ckpt, param, NULL, n_missing)) {
             continue;
         }
-        float *const place = exec != NULL ? bt_exec_place(exec, i) : flat + param->offset;
-        BT_TRY(computes ? bt_ckpt_read_weight(ckpt, param, slot, place, err)
-                        : bt_ckpt_read_variable(ckpt, param, slot, place, err));
-        BT_TRY(exec != NULL ? bt_exec_take(exec, i, err) : BT_OK);
+        if (averages && bt_ckpt_find_variable(ckpt, param->name, average_slot) >= 0) {
+            slot = average_slot;
+        }
+        BT_TRY(bt_ckpt_read_weight(ckpt, param, slot, bt_exec_place(exec, i), err));
+        BT_TRY(bt_exec_take(exec, i, err));
     }
     return BT_OK;
 }
@@ -189,29 +211,41 @@ static void start_averages(bt_exec *exec, const bt_param_table *table) {
     }
 }
 
-static bt_status read_variables(const bt_param_table *table, bt_ckpt *ckpt, float *flat,
-                                bt_exec *exec, bt_error *err) {
-    int64_t n_missing = 0;
-    BT_TRY(bt_ckpt_check_adapters(ckpt, table, err));
-    BT_TRY(read_flat(table, ckpt, NULL, flat, exec, &n_missing, err));
-    if (n_missing > 0) {
-        return BT_FAIL(err, BT_E_FORMAT,
-                       "%s: %" PRId64 " of the model's %" PRId64
-                       " variables are not in it (--verbosity=1 names them): it belongs to another "
-                       "model; use another "
-                       "--model_dir, or give it as task.init_checkpoint to take its encoder only",
-                       bt_ckpt_path(ckpt), n_missing, table->n_params);
-    }
-    return BT_OK;
+static bt_status check_missing(const bt_param_table *table, const bt_ckpt *ckpt, int64_t n_missing,
+                               bt_error *err) {
+    return n_missing == 0
+               ? BT_OK
+               : BT_FAIL(err, BT_E_FORMAT,
+                         "%s: %" PRId64 " of the model's %" PRId64
+                         " variables are not in it (--verbosity=1 names them): it belongs to "
+                         "another model; use another "
+                         "--model_dir, or give it as task.init_checkpoint to take its encoder only",
+                         bt_ckpt_path(ckpt), n_missing, table->n_params);
 }
 
 bt_status snapshot_read_weights(const bt_model *model, bool averages, bt_ckpt *ckpt, float *flat,
                                 bt_error *err) {
-    int64_t n_missing = 0;
+    const bt_param_table *const table = &model->table;
+    int64_t                     n_missing = 0;
     BT_TRY(check_layers(model->encoder.num_layers, ckpt, err));
-    BT_TRY(read_variables(&model->table, ckpt, flat, NULL, err));
-    return averages ? read_flat(&model->table, ckpt, "average", flat, NULL, &n_missing, err)
-                    : BT_OK;
+    BT_TRY(bt_ckpt_check_adapters(ckpt, table, err));
+    BT_TRY(read_flat(table, ckpt, NULL, flat, &n_missing, err));
+    BT_TRY(check_missing(table, ckpt, n_missing, err));
+    return averages ? read_flat(table, ckpt, average_slot, flat, &n_missing, err) : BT_OK;
+}
+
+/* An engine without averages that evaluates what a run with averages trained has them as its
+ * weights. */
+static bt_status restore_variables(bt_exec *exec, const bt_model *model, const bt_optim *optim,
+                                   bt_ckpt *ckpt, bt_error *err) {
+    const bt_param_table *const table = &model->table;
+    const bool averages = bt_optim_has_average(optim) && bt_exec_average(exec) == NULL;
+    int64_t    n_missing = 0;
+    BT_TRY(check_layers(model->encoder.num_layers, ckpt, err));
+    BT_TRY(bt_ckpt_check_adapters(ckpt, table, err));
+    BT_TRY(bt_exec_settle(exec, err));
+    BT_TRY(read_into(exec, table, averages, ckpt, &n_missing, err));
+    return check_missing(table, ckpt, n_missing, err);
 }
 
 /* trains: slots that the file does not hold are told. */
@@ -219,18 +253,13 @@ static bt_status restore_buffers(bt_exec *exec, const bt_model *model, const bt_
                                  bool trains, bt_ckpt *ckpt, bt_error *err) {
     const bt_param_table *const table = &model->table;
     int64_t                     n_missing_slots = 0;
-    BT_TRY(check_layers(model->encoder.num_layers, ckpt, err));
-    BT_TRY(bt_exec_settle(exec, err));
-    BT_TRY(read_variables(table, ckpt, bt_exec_params(exec), exec, err));
+    BT_TRY(restore_variables(exec, model, optim, ckpt, err));
     for (int32_t i = 0; i < bt_optim_n_slots(optim); i++) {
-        BT_TRY(read_flat(table, ckpt, bt_optim_slot_name(optim, i), bt_exec_slot(exec, i), NULL,
+        BT_TRY(read_flat(table, ckpt, bt_optim_slot_name(optim, i), bt_exec_slot(exec, i),
                          &n_missing_slots, err));
     }
-    if (bt_optim_has_average(optim)) {
-        start_averages(exec, table); /* of what the file does not hold: averages begin now */
-        BT_TRY(
-            read_flat(table, ckpt, "average", bt_exec_average(exec), NULL, &n_missing_slots, err));
-    }
+    start_averages(exec, table); /* of what the file does not hold: averages begin now */
+    BT_TRY(read_flat(table, ckpt, average_slot, bt_exec_average(exec), &n_missing_slots, err));
     if (n_missing_slots > 0 && trains) {
         bt_log(BT_LOG_WARNING,
                "%s: %" PRId64 " slots of the optimizer (%s) are not in it and start fresh",
@@ -270,9 +299,17 @@ bt_status snapshot_restore(train_run *run, const char *prefix, bool keep_data, b
     const bt_log_field fields[] = {bt_log_int("step", step), bt_log_text("path", prefix)};
     bt_log_event(BT_LOG_INFO, "restored", fields, BT_ARRAY_LEN(fields),
                  "restored step %" PRId64 " from %s", step, prefix);
+    if (run->is_partial) {
+        run->start_ckpt = ckpt;
+        ckpt = NULL;
+    }
 done:
     bt_ckpt_close(ckpt);
     return rc;
+}
+
+bt_status snapshot_restore_all(train_run *run, bt_error *err) {
+    return restore_buffers(run->exec, run->model, run->optim, false, run->start_ckpt, err);
 }
 
 bt_status snapshot_latest(const char *folder, char **prefix, bt_error *err) {

@@ -12,6 +12,7 @@ import os
 import re
 import shutil
 import signal
+import subprocess
 import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), 'support'))
@@ -334,6 +335,41 @@ class Rules(Run):
         best = e2e.read_bundle(self.path('out/best_ckpt',
                                          e2e.read_state_file(self.path('out/best_ckpt'))[0]))
         self.assertTrue([k for k in best if '/average/' in k or k.endswith('average')])
+
+    def test_an_evaluation_by_itself_saves_all_of_the_best(self):
+        """It has weights alone (or averages) while it evaluates, and reads the rest when it saves: what it saves is what
+        a training saves that evaluates at that step."""
+        def best_of(folder):
+            folder = self.path(folder, 'best_ckpt')
+            return os.path.join(folder, e2e.read_state_file(folder)[0])
+        for name, keys in (('plain', ''), ('ema', ',trainer.optimizer_config.ema.average_decay=0.9')):
+            override = 'trainer.validation_interval=20' + keys
+            self.train(override=override, model_dir=name)
+            self.train(mode='train', override=override, model_dir=name + '-2')
+            told = self.train(mode='eval', override=override, model_dir=name + '-2')
+            self.assertIn('best cls_accuracy so far', told.stderr)
+            self.same_values(best_of(name), best_of(name + '-2'))
+            again = self.train(mode='eval', override=override, model_dir=name + '-2')
+            self.assertNotIn('best cls_accuracy so far', again.stderr)
+            self.same_values(best_of(name), best_of(name + '-2'))
+
+
+    def test_the_best_is_saved_though_its_checkpoint_goes_meanwhile(self):
+        """As a training removes old ones while an evaluation runs beside it."""
+        rows = e2e.make_rows(200)
+        e2e.write_records(self.path('eval.tf_record'), rows * 100)
+        self.train(mode='train')
+        words = [e2e.program()] + self.args(mode='eval')
+        with subprocess.Popen(words, cwd=self.folder, stderr=subprocess.PIPE, text=True) as child:
+            for line in child.stderr:
+                if 'restored step 20' in line:
+                    for name in ('ckpt-20.index', 'ckpt-20.data-00000-of-00001'):
+                        os.rename(self.path('out', name), self.path(name))
+                    break
+            told = child.stderr.read()
+        self.assertEqual(child.returncode, 0, told)
+        best = self.path('out/best_ckpt')
+        self.same_values(os.path.join(best, e2e.read_state_file(best)[0]), self.path('ckpt-20'))
 
 
 class Numbers(Run):

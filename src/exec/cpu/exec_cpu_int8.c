@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * The encoder in 8 bits (bt/nn/dense_int8.h). Its dense layers keep their weights in panels of
- * bytes; the floats that they were made of are given back. Everything else is computed as in
- * float32: norms, activations, attention, and what the head makes of the encoder's output.
+ * bytes; the floats of each are given back before the next one is rounded. Everything else is
+ * computed as in float32: norms, activations, attention, and what the head makes of the encoder's
+ * output.
  *
  * Between two attentions, rows know nothing of each other: one pass takes a block of them from the
  * context of a layer to query, key and value of the next one while it stays in a core's caches.
@@ -26,6 +27,7 @@ struct exec_int8 {
                                 * not in 8 bits */
     int64_t n;
     size_t  n_bytes;
+    bool    is_whole; /* else it failed midway: some weights are neither here nor floats */
 };
 
 void exec_int8_free(exec_int8 *int8) {
@@ -256,16 +258,25 @@ const float *exec_int8_encoder_forward(exec_cpu *exec, const exec_pass *pass) {
     return job.x;
 }
 
-/* The kernel's floats are not needed once it is in panels; of ALBERT several layers have it. */
+/* Nobody reads them any more, and where they lie stays the buffer's. */
+static void release_floats(exec_cpu *exec, const bt_param *param) {
+    const size_t n_bytes = (size_t)param->n_elements * sizeof(float);
+    bt_alloc_release(exec->base.param + param->offset, n_bytes);
+    exec->released_bytes += n_bytes;
+}
+
+/* Of ALBERT several layers have the same kernel. */
 static bt_status pack(exec_cpu *exec, exec_int8 *int8, const exec_weight *weight, bt_error *err) {
     const bt_dense_index dense = weight->dense;
     if (dense.kernel < 0 || int8->dense[dense.kernel] != NULL) {
         return BT_OK;
     }
-    BT_TRY(bt_nn_int8_dense_create(
-        exec->pool, exec_param(exec, dense.kernel), exec_param(exec, dense.bias), weight->K,
-        weight->N, exec->model->table.params[dense.kernel].name, &int8->dense[dense.kernel], err));
+    const bt_param *const kernel = &exec->model->table.params[dense.kernel];
+    BT_TRY(bt_nn_int8_dense_create(exec->pool, exec_param(exec, dense.kernel),
+                                   exec_param(exec, dense.bias), weight->K, weight->N, kernel->name,
+                                   &int8->dense[dense.kernel], err));
     int8->n_bytes += bt_nn_int8_dense_bytes(int8->dense[dense.kernel]);
+    release_floats(exec, kernel);
     return BT_OK;
 }
 
@@ -286,43 +297,33 @@ static bt_status pack_all(exec_cpu *exec, exec_int8 *int8, bt_error *err) {
     return BT_OK;
 }
 
-/* Nobody reads them any more, and where they lie stays the buffer's. */
-static void release_floats(exec_cpu *exec) {
-    for (int64_t i = 0; i < exec->int8->n; i++) {
-        const bt_param *const param = &exec->model->table.params[i];
-        if (exec->int8->dense[i] != NULL) {
-            const size_t n_bytes = (size_t)param->n_elements * sizeof(float);
-            bt_alloc_release(exec->base.param + param->offset, n_bytes);
-            exec->released_bytes += n_bytes;
-        }
-    }
+bt_status exec_int8_check(const exec_cpu *exec, bt_error *err) {
+    return exec->int8 != NULL && !exec->int8->is_whole
+               ? BT_FAIL(err, BT_E_INTERNAL, "not all of this engine's weights were rounded")
+               : BT_OK;
 }
 
 bt_status exec_cpu_round_weights(bt_exec *base, bt_exec_rounded *out, bt_error *err) {
     exec_cpu *const exec = exec_cpu_of(base);
-    bt_status       rc = BT_OK;
     if (exec->int8 != NULL) {
         return BT_FAIL(err, BT_E_INTERNAL, "the weights are in 8 bits already");
     }
     BT_TRY(exec_panels_check_none(exec, err));
-    exec_int8 *int8 = bt_calloc_array(1, sizeof *int8);
+    BT_TRY(bt_exec_settle(base, err));
+    exec_int8 *const int8 = bt_calloc_array(1, sizeof *int8);
     if (int8 == NULL) {
         return BT_FAIL(err, BT_E_NOMEM, "out of memory for the weights in 8 bits");
     }
-    BT_CHECK(bt_exec_settle(base, err));
+    exec->int8 = int8;
+    exec->is_16 = false; /* what is rounded is float32 */
+    exec_packs_drop(exec);
     int8->kern = bt_kern_int8_choose(exec->kern.isa);
     bt_model_merge_lora(exec->model, exec->base.param);
-    BT_CHECK(pack_all(exec, int8, err));
-    exec->int8 = int8;
-    int8 = NULL;
-    exec->is_16 = false; /* what is rounded is float32 */
-    release_floats(exec);
-    exec_packs_drop(exec);
-    exec_cpu_note_products(exec, exec->int8->kern->name);
-    *out = (bt_exec_rounded){.kernels = exec->int8->kern->name,
-                             .n_bytes = exec->int8->n_bytes,
+    BT_TRY(pack_all(exec, int8, err));
+    int8->is_whole = true;
+    exec_cpu_note_products(exec, int8->kern->name);
+    *out = (bt_exec_rounded){.kernels = int8->kern->name,
+                             .n_bytes = int8->n_bytes,
                              .n_bytes_before = exec->released_bytes};
-done:
-    exec_int8_free(int8);
-    return rc;
+    return BT_OK;
 }

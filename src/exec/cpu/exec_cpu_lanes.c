@@ -15,7 +15,7 @@
 #include "bt/base/fp.h"
 #include "bt/base/stop.h"
 #include "bt/base/time.h"
-#include "exec_cpu_internal.h"
+#include "exec_cpu_int8.h"
 
 enum {
     PACK_TOKENS = 2048,
@@ -473,6 +473,7 @@ static bt_status evaluate_whole(exec_cpu *exec, const exec_window *window, bt_er
 static bt_status evaluate(exec_cpu *exec, const exec_window *window, bool watched, bt_error *err) {
     int64_t n_tokens = 0;
     bool    fit = false;
+    BT_TRY(exec_int8_check(exec, err));
     for (size_t i = 0; i < window->n; i++) {
         int64_t longest = 0;
         BT_TRY(exec_check_batch(exec->model, window->batches[i], &longest, err));

@@ -7,6 +7,7 @@
 #include "bt/base/fp.h"
 #include "bt/base/size.h"
 #include "bt/base/time.h"
+#include "exec_cpu_int8.h"
 #include "exec_cpu_panels.h"
 
 /* Batches of real text differ by some percent in tokens: a quarter more than this one has, but
@@ -34,6 +35,7 @@ static bt_status make_room(exec_cpu *exec, const bt_batch *batch, const exec_sha
 
 static bt_status prepare(exec_cpu *exec, const bt_batch *batch, bool all_rows, bt_error *err) {
     exec_shape shape = {.n_seqs = batch->n_seqs, .n_tokens = batch->n_tokens, .all_rows = all_rows};
+    BT_TRY(exec_int8_check(exec, err));
     BT_TRY(exec_check_batch(exec->model, batch, &shape.max_length, err));
     return make_room(exec, batch, &shape, err);
 }

@@ -417,6 +417,36 @@ static void test_memory_is_given_back(void **state) {
     close_job(&j);
 }
 
+/* Of each weight before the next one is rounded; what then stops midway computes nothing. */
+static void test_memory_is_given_back_one_by_one(void **state) {
+    (void)state;
+    bt_encoder_config e = fixture_encoder();
+    bt_exec_rounded   rounded = {0};
+    bt_step_result    result = {0};
+    bt_error          why = BT_ERROR_INIT;
+    static float      hidden[MAX_TOKENS * 128];
+    job               j;
+    e.hidden_size = e.embedding_size = 128;
+    e.intermediate_size = 512;
+    open_job(&j, &e, BT_HEAD_POOLER_DENSE);
+    const bt_model *const m = j.model;
+    const bt_param *const last = &m->table.params[m->layers[e.num_layers - 1].output.kernel];
+    j.params[last->offset + 7] = NAN;
+    bt_exec *const exec = open_exec(&j, j.params, &(bt_exec_config){.n_threads = 2});
+    const size_t   before = bt_exec_memory_bytes(exec);
+    assert_int_equal(bt_exec_round_weights(exec, &rounded, &why), BT_E_FORMAT);
+    for (int64_t l = 0; l < e.num_layers; l++) {
+        const bt_param *const p = &m->table.params[m->layers[l].intermediate.kernel];
+        assert_true(bt_exec_params(exec)[p->offset + p->n_elements / 2] == 0);
+    }
+    assert_true(bt_exec_params(exec)[last->offset + last->n_elements / 2] != 0);
+    assert_true(bt_exec_memory_bytes(exec) < before / 2);
+    assert_int_equal(bt_exec_evaluate(exec, &j.batch, &result, &why), BT_E_INTERNAL);
+    assert_int_equal(bt_exec_encode(exec, &j.batch, 0, hidden, NULL, &why), BT_E_INTERNAL);
+    bt_exec_free(exec);
+    close_job(&j);
+}
+
 static void test_out_of_memory(void **state) {
     (void)state;
     const bt_encoder_config e = fixture_encoder();
@@ -446,6 +476,7 @@ int main(void) {
         cmocka_unit_test(test_adapters_are_merged),
         cmocka_unit_test(test_what_is_not_finite_shows),
         cmocka_unit_test(test_memory_is_given_back),
+        cmocka_unit_test(test_memory_is_given_back_one_by_one),
         cmocka_unit_test(test_out_of_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
