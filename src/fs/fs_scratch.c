@@ -94,7 +94,8 @@ bt_status bt_fs_scratch_append(bt_fs_scratch *scratch, const void *bytes, size_t
 
 bt_status bt_fs_scratch_read(const bt_fs_scratch *scratch, int64_t offset, void *dst,
                              size_t n_bytes, bt_error *err) {
-    BT_ASSERT(offset >= 0 && n_bytes <= (size_t)(scratch->n_written - offset));
+    BT_ASSERT(offset >= 0 && offset <= scratch->n_written &&
+              n_bytes <= (size_t)(scratch->n_written - offset));
     for (size_t done = 0; done < n_bytes;) {
         const ssize_t n = fs_sys_pread(scratch->fd, (uint8_t *)dst + done, n_bytes - done,
                                        offset + (int64_t)done);

@@ -3,9 +3,12 @@
  * Every allocation and every file operation fails, in turn, while several files are replaced
  * together, a folder is locked, read whole, swept, moved in and unpacked: a sentence, and what was
  * there before or what was to come, never something between. */
+#include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "bt/base/alloc.h"
@@ -188,12 +191,37 @@ static void test_scratch(void **state) {
     assert_true(test_every_fault(&(test_work){.what = "scratch", .work = use_scratch}) > 5);
 }
 
+/* Nobody asks for what was not written: the program has lost count. */
+static void test_scratch_beyond_its_end(void **state) {
+    (void)state;
+    bt_fs_scratch *scratch = NULL;
+    int            status = 0;
+    assert_ok(bt_fs_scratch_create("a file", &scratch, err));
+    assert_ok(bt_fs_scratch_append(scratch, "abc", 3, err));
+    assert_ok(bt_fs_scratch_flush(scratch, err));
+    const pid_t child = fork();
+    assert_true(child >= 0);
+    if (child == 0) {
+        char byte = 0;
+        (void)signal(SIGABRT, SIG_DFL);
+        _exit(bt_fs_scratch_read(scratch, 4, &byte, 1, NULL) == BT_OK ? 1 : 2);
+    }
+    assert_int_equal(waitpid(child, &status, 0), child);
+#ifdef NDEBUG /* the file knows */
+    assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 2);
+#else
+    assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT);
+#endif
+    bt_fs_scratch_close(scratch);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_together),
         cmocka_unit_test(test_locks),
         cmocka_unit_test(test_folder),
         cmocka_unit_test(test_scratch),
+        cmocka_unit_test(test_scratch_beyond_its_end),
     };
     static char path[TEST_PATH_MAX];
     (void)snprintf(path, sizeof path, "%s/world", test_temp_dir());
