@@ -33,7 +33,7 @@ static bt_status check_room(const exec_cpu *exec, bt_error *err) {
     const bt_optim *const optim = exec->optim;
     const uint64_t n_bytes = flat_bytes(exec, true, optim != NULL && bt_optim_has_average(optim),
                                         optim == NULL ? 0 : 1 + bt_optim_n_slots(optim)) -
-                             exec_panels_saved_bytes(exec);
+                             (uint64_t)exec_panels_saved_bytes(exec); /* which may be below 0 */
     const uint64_t left = exec_memory_left(exec);
     if (n_bytes <= left) {
         return BT_OK;

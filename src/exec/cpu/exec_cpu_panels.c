@@ -82,15 +82,15 @@ static size_t most_floats(const exec_panels *panels) {
     return most;
 }
 
-/* Of one weight at a time the floats are there. */
-uint64_t exec_panels_saved_bytes(const exec_cpu *exec) {
+/* Of one weight at a time the floats are there, too: panels of float32 take more than the floats.
+ */
+int64_t exec_panels_saved_bytes(const exec_cpu *exec) {
     const exec_panels *const panels = &exec->panels;
-    const uint64_t there = most_floats(panels) * sizeof(float) + (uint64_t)panels->n_bytes;
-    uint64_t       n = 0;
+    int64_t                  n = -(int64_t)(most_floats(panels) * sizeof(float) + panels->n_bytes);
     for (int32_t i = 0; i < panels->n; i++) {
-        n += weight_floats(&panels->weights[i]) * sizeof(float);
+        n += (int64_t)(weight_floats(&panels->weights[i]) * sizeof(float));
     }
-    return n > there ? n - there : 0;
+    return n;
 }
 
 static bt_status alloc_panels(exec_cpu *exec, bt_error *err) {

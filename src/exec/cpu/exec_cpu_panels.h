@@ -9,7 +9,7 @@
 /* Which they are, before there is memory for them. */
 BT_MUST_USE bt_status exec_panels_list(exec_cpu *exec, bt_error *err);
 /* By how much an engine with them takes less than its parameters as floats. */
-uint64_t              exec_panels_saved_bytes(const exec_cpu *exec);
+int64_t               exec_panels_saved_bytes(const exec_cpu *exec);
 BT_MUST_USE bt_status exec_panels_create(exec_cpu *exec, bt_error *err);
 void                  exec_panels_deinit(exec_panels *panels);
 /* BT_E_INTERNAL: there are some; there are, and their floats are gone. */

@@ -240,6 +240,13 @@ static void test_memory_is_asked_for_what_is_kept(void **state) {
     bt_exec_free(exec);
     config.memory_limit = all * 5 / 10;
     assert_int_equal(bt_exec_create_cpu(shared.model, NULL, &config, &exec, &why), BT_E_NOMEM);
+    /* panels of float32 are as large as the floats, of which those of one weight are there too */
+    config.precision = BT_PRECISION_F32;
+    config.memory_limit = all;
+    assert_int_equal(bt_exec_create_cpu(shared.model, NULL, &config, &exec, &why), BT_E_NOMEM);
+    config.memory_limit = all * 15 / 10;
+    assert_ok(bt_exec_create_cpu(shared.model, NULL, &config, &exec, err));
+    bt_exec_free(exec);
     close_job();
 }
 
