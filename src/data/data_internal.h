@@ -95,6 +95,8 @@ typedef struct data_rows_ops {
                        bt_error *err);
     /* The class of row number `row`. NULL: only slots have it. */
     bt_status (*label)(data_rows *rows, int64_t row, int64_t *label, float *score, bt_error *err);
+    /* Where row number `row` is: "FILE:LINE". NULL: not known. */
+    bt_status (*where)(data_rows *rows, int64_t row, bt_str *out, bt_error *err);
     /* Frees all that it owns, and rows itself (data_rows_deinit does the common part). */
     void (*close)(data_rows *rows);
 } data_rows_ops;

@@ -419,7 +419,16 @@ static void close_records(data_rows *base) {
     bt_free(rows);
 }
 
-static const data_rows_ops record_ops = {.append = append_record, .close = close_records};
+static bt_status where_is_record(data_rows *base, int64_t row, bt_str *out, bt_error *err) {
+    const size_t part = data_rows_part_of(base, row);
+    bt_record    record = {0};
+    BT_TRY(read_record((record_rows *)base, part, row, &record, err));
+    return bt_str_appendf(out, err, "%s: record %" PRId64 " at byte %" PRId64,
+                          base->parts[part].path, record.index, record.offset);
+}
+
+static const data_rows_ops record_ops = {
+    .append = append_record, .where = where_is_record, .close = close_records};
 
 bt_status data_records_open(const bt_data_config *config, const bt_data_schema *schema,
                             data_rows **out, bt_error *err) {

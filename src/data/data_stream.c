@@ -274,6 +274,24 @@ int64_t bt_data_row_at(const bt_data_stream *stream, int64_t place) {
     return data_order_at(&stream->order, 0, (uint64_t)place);
 }
 
+bt_status bt_data_say_row(bt_data_stream *stream, int64_t place, bt_str *out, bt_error *err) {
+    data_rows *const rows = stream->rows;
+    BT_ASSERT(place >= 0);
+    stop_thread(stream);
+    if (stream->next.n_skipped > 0) {
+        return bt_str_appendf(out, err, "about row %" PRId64 " (damaged ones are left out)", place);
+    }
+    const uint64_t epoch = (uint64_t)(place / rows->n_rows);
+    const int64_t  row = data_order_at(&stream->order, epoch, (uint64_t)(place % rows->n_rows));
+    BT_TRY(bt_str_appendf(out, err, "row %" PRId64, row));
+    if (rows->ops->where == NULL) {
+        return BT_OK;
+    }
+    BT_TRY(bt_str_append(out, " (", err));
+    BT_TRY(rows->ops->where(rows, row, out, err));
+    return bt_str_append_char(out, ')', err);
+}
+
 bt_status bt_data_row_label(bt_data_stream *stream, int64_t row, int64_t *label, bt_error *err) {
     data_rows *const rows = stream->rows;
     BT_ASSERT(row >= 0 && row < rows->n_rows && rows->ops->label != NULL);

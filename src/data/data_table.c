@@ -252,6 +252,16 @@ static bt_status append_row(data_rows *base, int64_t number, data_slot *slot, bo
     return BT_OK;
 }
 
+static bt_status where_is_row(data_rows *base, int64_t number, bt_str *out, bt_error *err) {
+    table_rows *const rows = (table_rows *)base;
+    const size_t      part = data_rows_part_of(base, number);
+    int64_t           begin = 0;
+    int64_t           end = 0;
+    BT_TRY(find_place(rows, part, number, &begin, &end, err));
+    return bt_str_appendf(out, err, "%s:%" PRId64, base->parts[part].path,
+                          place_of(rows, part, begin).line);
+}
+
 static bt_status texts_of_row(data_rows *base, int64_t number, const bt_text_span **texts,
                               size_t *n_texts, bt_error *err) {
     table_rows *const rows = (table_rows *)base;
@@ -422,8 +432,11 @@ static void close_table(data_rows *base) {
     bt_free(rows);
 }
 
-static const data_rows_ops table_ops = {
-    .append = append_row, .texts = texts_of_row, .label = label_of_row, .close = close_table};
+static const data_rows_ops table_ops = {.append = append_row,
+                                        .texts = texts_of_row,
+                                        .label = label_of_row,
+                                        .where = where_is_row,
+                                        .close = close_table};
 
 bt_status data_table_open(const bt_data_config *config, const bt_data_schema *schema,
                           bt_data_table table, data_rows **out, bt_error *err) {

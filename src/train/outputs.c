@@ -8,8 +8,8 @@
 #include "bt/base/number.h"
 #include "run.h"
 
-/* The row of number i of a batch's logits, counted from the first of the data. */
-static int64_t row_of(const train_run *run, const bt_batch *batch, int64_t n, int64_t i) {
+/* The place of the row of number i of a batch's logits. */
+static int64_t place_of(const train_run *run, const bt_batch *batch, int64_t n, int64_t i) {
     int64_t row = i / (n / batch->n_rows);
     if (run->model->head.kind == BT_HEAD_TOKENS) {
         const int64_t token = i / (n / batch->n_tokens);
@@ -20,6 +20,21 @@ static int64_t row_of(const train_run *run, const bt_batch *batch, int64_t n, in
     return batch->first_record + row;
 }
 
+static bt_status fail_row(const train_run *run, const char *row, const char *value, bt_error *err) {
+    if (!bt_conf_mode_trains(run->args->mode)) {
+        return BT_FAIL(err, BT_E_FORMAT,
+                       BT_CONF_VALIDATION_DATA
+                       ": %s: the model's output is %s, not a finite number: the weights of the "
+                       "checkpoint are damaged or too large, take another one",
+                       row, value);
+    }
+    return BT_FAIL(err, BT_E_DIVERGED,
+                   "step %" PRId64 ": the model's output for %s of " BT_CONF_VALIDATION_DATA
+                   " is %s, not a finite number: the training diverged, and there is nothing to "
+                   "evaluate; try a smaller learning rate",
+                   run->step, row, value);
+}
+
 bt_status outputs_check(const train_run *run, const bt_batch *batch, const float *logits,
                         bt_error *err) {
     const int64_t n = bt_model_n_logits(run->model, batch);
@@ -27,21 +42,14 @@ bt_status outputs_check(const train_run *run, const bt_batch *batch, const float
     if (at < 0) {
         return BT_OK;
     }
-    char              number[BT_F64_TEXT_MAX];
-    const char *const value = bt_f32_repr(logits[at], number);
-    const int64_t     row = row_of(run, batch, n, at);
-    if (!bt_conf_mode_trains(run->args->mode)) {
-        return BT_FAIL(err, BT_E_FORMAT,
-                       BT_CONF_VALIDATION_DATA
-                       ": row %" PRId64
-                       ": the model's output is %s, not a finite number: the weights of the "
-                       "checkpoint are damaged or too large, take another one",
-                       row, value);
-    }
-    return BT_FAIL(err, BT_E_DIVERGED,
-                   "step %" PRId64 ": the model's output for row %" PRId64
-                   " of " BT_CONF_VALIDATION_DATA
-                   " is %s, not a finite number: the training diverged, and there is nothing to "
-                   "evaluate; try a smaller learning rate",
-                   run->step, row, value);
+    char          number[BT_F64_TEXT_MAX];
+    const int64_t place = place_of(run, batch, n, at);
+    bt_str        row = BT_STR_INIT;
+    bt_status     rc = BT_OK;
+    BT_CHECK(run->validation_data != NULL ? bt_data_say_row(run->validation_data, place, &row, err)
+                                          : bt_str_appendf(&row, err, "row %" PRId64, place));
+    rc = fail_row(run, bt_str_text(&row), bt_f32_repr(logits[at], number), err);
+done:
+    bt_str_deinit(&row);
+    return rc;
 }

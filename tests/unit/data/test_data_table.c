@@ -124,6 +124,54 @@ static void check_case(const table_case *c) {
     bt_data_close(stream);
 }
 
+/* Of a row in a shuffled batch the file, its line and its number there, in whatever epoch. */
+static void test_rows_are_told(void **state) {
+    (void)state;
+    static const char *const fields[] = {"a"};
+    bt_str                   bytes = BT_STR_INIT;
+    assert_ok(bt_str_append(&bytes, "a\tlabel\n", err));
+    for (int i = 0; i < 9; i++) {
+        assert_ok(bt_str_appendf(&bytes, err, "a b\t%d\n", i));
+    }
+    const char *const    path = fixture_write(folder, "r.tsv", &bytes);
+    bt_data_config       config = fixture_config(&path, 1);
+    const bt_data_schema schema = {
+        .seq_length = 16,
+        .label_kind = BT_LABEL_FLOAT,
+        .label_field = "label",
+        .vocab_size = 100,
+        .type_vocab_size = 2,
+        .text = {.fields = fields,
+                 .n_fields = 1,
+                 .vocab_file = test_source_path("tests/goldens/text/vocab_tf.txt"),
+                 .lower_case = true}};
+    bt_data_stream *stream = NULL;
+    const bt_batch *batch = NULL;
+    bool            end = false;
+    int             n_moved = 0;
+    config.is_training = true;
+    config.shuffle_buffer_size = 100;
+    config.global_batch_size = 12;
+    assert_ok(bt_data_open(&config, &schema, &stream, err));
+    assert_ok(bt_data_next_batch(stream, &batch, &end, err));
+    float scores[12];
+    memcpy(scores, batch->float_labels, sizeof scores);
+    const int64_t first = batch->first_record;
+    for (int i = 0; i < 12; i++) {
+        char   want[64];
+        bt_str got = BT_STR_INIT;
+        (void)snprintf(want, sizeof want, "r.tsv:%d)", (int)scores[i] + 2);
+        assert_ok(bt_data_say_row(stream, first + i, &got, err));
+        assert_true(bt_str_ends_with(bt_str_text(&got), want));
+        (void)snprintf(want, sizeof want, "row %d (", (int)scores[i]);
+        assert_true(bt_str_starts_with(bt_str_text(&got), want));
+        n_moved += (int)scores[i] != i;
+        bt_str_deinit(&got);
+    }
+    assert_true(n_moved > 3);
+    bt_data_close(stream);
+}
+
 static void test_forms(void **state) {
     (void)state;
     static const table_case cases[] = {
@@ -626,6 +674,7 @@ static int make_folder(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_forms),
+        cmocka_unit_test(test_rows_are_told),
         cmocka_unit_test(test_delimiters),
         cmocka_unit_test(test_encodings),
         cmocka_unit_test(test_long_conversion),
