@@ -3,9 +3,9 @@
 """Counts what ctest ran, test by test inside cmocka programs too, and says why anything was skipped.
 
 usage: count_results.py JUNIT.xml... | count_results.py --self-test
-Prints a line for each skip and each failure, then how many were skipped for which kind of reason and how
-to get what is missing, then "N passed, N failed, N skipped"; exit 1 when something failed or nothing ran
-at all.
+Prints a line for each skip and each failure, how many were skipped for which kind of reason and how to get
+what is missing, the slowest tests, what the failed ones said last, then "N passed, N failed, N skipped";
+exit 1 when something failed or nothing ran at all.
 """
 import collections
 import re
@@ -17,6 +17,9 @@ RAN = re.compile(r"^\[==========\].*?(\d+) test\(s\) run\.", re.MULTILINE)
 OK = re.compile(r"\[  PASSED  \] (\d+) test\(s\)\.")
 BAD = re.compile(r"\[  FAILED  \] (\d+) test\(s\), listed below")
 REASON = re.compile(r"SKIPPED: (.*)")
+
+SAID_LAST = 25  # lines of a failed test that are told again, at the end, where a long log is read
+SLOWEST = 8  # tests
 
 # What a reason says, what kind it is, how to have the test run; the first that fits counts.
 KINDS = (
@@ -80,15 +83,30 @@ def count_case(case):
     return passed, failed, skipped, lines
 
 
+def last_words(case):
+    """Lines: what a failed test said before it ended, each with a mark that .ci/run looks for."""
+    said = [line for line in "".join(case.itertext()).splitlines() if line.strip()]
+    return [f"FAILED| {line}" for line in [f"{case.get('name')} ({case.get('time')} s) said last:"] + said[-SAID_LAST:]]
+
+
 def count_files(paths):
+    """(sums, lines for skips and failures, last words of failures, [(seconds, name)])."""
     total = [0, 0, 0]
-    lines = []
+    lines, words, times = [], [], []
     for path in paths:
         for case in xml.parse(path).getroot().iter("testcase"):
             *counts, more = count_case(case)
             total = [a + b for a, b in zip(total, counts)]
             lines += more
-    return total, lines
+            words += last_words(case) if counts[1] else []
+            times.append((float(case.get("time") or 0), case.get("name")))
+    return total, lines, words, times
+
+
+def slowest_of(times):
+    """A line: where the time went."""
+    slow = sorted(times, key=lambda item: (-item[0], item[1]))[:SLOWEST]
+    return "Slowest: " + ", ".join(f"{name} {seconds:.0f} s" for seconds, name in slow)
 
 
 def self_test():
@@ -102,7 +120,7 @@ SKIPPED: no data
 <testcase name="b" status="fail"><failure/><system-out>[==========] 4 test(s) run.
 [  PASSED  ] 3 test(s).
 [  FAILED  ] 1 test(s), listed below:</system-out></testcase>
-<testcase name="c" status="fail"><failure/><system-out>Segmentation fault</system-out></testcase>
+<testcase name="c" status="fail" time="7.5"><failure/><system-out>Segmentation fault</system-out></testcase>
 <testcase name="d" status="notrun"><skipped message="SKIP_RETURN_CODE=77"/><system-out>SKIPPED: why
 </system-out></testcase>
 <testcase name="e" status="run"><system-out>fine</system-out></testcase>
@@ -115,11 +133,13 @@ LeakSanitizer</system-out></testcase>
     with tempfile.NamedTemporaryFile("w", suffix=".xml") as file:
         file.write(sample)
         file.flush()
-        total, lines = count_files([file.name])
+        total, lines, words, times = count_files([file.name])
     told = summary_of(["no ../shared: SST-2 is not here", "Model Garden's goldens are not here", "odd"])
     # a: 2 passed 1 skipped; b: 3 and 1 failed; c: 1 failed; d: 1 skipped; e: 1; f: 2 and 1; g: 1
     ok = total == [8, 4, 2] and "SKIPPED: a: no data" in lines and "FAILED: f" in lines and len(told) == 2 and \
-        told[0].startswith("  2 skipped: goldens") and told[1] == "  1 skipped: odd"
+        told[0].startswith("  2 skipped: goldens") and told[1] == "  1 skipped: odd" and \
+        "FAILED| c (7.5 s) said last:" in words and "FAILED| Segmentation fault" in words and \
+        len([line for line in words if "said last" in line]) == 4 and slowest_of(times).startswith("Slowest: c 8 s, a 0 s")
     print("self-test:", "passed" if ok else f"failed: {total} {lines}")
     return 0 if ok else 1
 
@@ -127,12 +147,15 @@ LeakSanitizer</system-out></testcase>
 def main(argv):
     if "--self-test" in argv:
         return self_test()
-    (passed, failed, skipped), lines = count_files(argv[1:])
+    (passed, failed, skipped), lines, words, times = count_files(argv[1:])
     for line in lines:
         print(line)
     reasons = [line.split(": ", 2)[2] for line in lines if line.startswith("SKIPPED: ")]
     if reasons:
         print("Skipped, by reason:", *summary_of(reasons), sep="\n")
+    print(slowest_of(times))
+    for line in words:
+        print(line)
     if passed + failed == 0:
         print("FAILED: no test ran")
         failed = 1
