@@ -17,7 +17,7 @@ import time
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), 'support'))
 import e2e  # noqa: E402
 
-STEPS = 2000 if not e2e.SANITIZED else 400
+STEPS = 2000 if e2e.LONG else 1000 if not e2e.SANITIZED else 400
 KILLS = 40 if e2e.LONG else 5
 BASE = ('trainer.train_steps=%d,trainer.steps_per_loop=20,trainer.summary_interval=20,'
         'trainer.checkpoint_interval=60,trainer.validation_interval=%d,trainer.max_to_keep=2,'
