@@ -352,6 +352,7 @@ class Proxy:
         try:
             while True:
                 guest = self.server.accept()[0]
+                wait_for_port('127.0.0.1:%d' % self.to)  # rank 0 may start later
                 host = socket.create_connection(('127.0.0.1', self.to))
                 for a, b, changes in ((guest, host, True), (host, guest, False)):
                     threading.Thread(target=self.pump, args=(a, b, changes), daemon=True).start()
@@ -385,12 +386,13 @@ class Damage(Base):
     def test_damaged_bytes(self):
         """A byte of a frame's header, of its payload, of the greeting's proof."""
         greeting = 56 + 32
-        for at, pattern in ((greeting + 3, 'not a message of this program'),
-                            (greeting + 40 + 40 + 700, r'were damaged on their way \(crc32c\)'),
-                            (56 + 5, 'closed the connection|reset by peer|did not come in time')):
+        for at, wait, pattern in (
+                (greeting + 3, 20, 'not a message of this program'),
+                (greeting + 40 + 40 + 700, 20, r'were damaged on their way \(crc32c\)'),
+                (56 + 5, 3, 'closed the connection|reset by peer|did not come in time')):
             ports = ranks.free_ports(1)
             proxy = Proxy(ports[0], at)
-            job = Job('steps', 'start=3')
+            job = Job('steps', 'start=%d' % wait)
             for rank, port in ((0, ports[0]), (1, proxy.port)):
                 job.start({**slurm(rank, 2, os.getpid()), 'BERT_TRAIN_COMM_PORT': str(port)})
             self.all_fail(job.end(), 5, pattern)
