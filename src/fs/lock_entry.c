@@ -55,11 +55,13 @@ static void make_plain(char *text) {
 }
 
 /* Fields 3 (state) and 22 (start in ticks) of /proc/PID/stat; the name in field 2 may hold
- * anything, so they are counted from its last parenthesis. false: there is no such process. */
+ * anything, so they are counted from its last parenthesis. false: there is no such process. Of its
+ * first thread, which has the same: to a process that qemu-user runs the emulator tells of its own
+ * /proc/PID/stat another start than all others are told, after a fork that of its parent. */
 static bool read_process(int64_t pid, char *state, int64_t *started) {
     char path[64];
     char text[1024];
-    (void)snprintf(path, sizeof path, "/proc/%" PRId64 "/stat", pid);
+    (void)snprintf(path, sizeof path, "/proc/%" PRId64 "/task/%" PRId64 "/stat", pid, pid);
     const char *at = read_proc(path, text, sizeof text) > 0 ? strrchr(text, ')') : NULL;
     if (at == NULL || at[1] != ' ') {
         return false;
