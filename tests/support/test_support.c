@@ -134,6 +134,10 @@ bool test_is_emulated(void) {
     return getenv("QEMU_CPU") != NULL;
 }
 
+bool test_is_slow(void) {
+    return BT_TEST_SANITIZED || test_is_emulated();
+}
+
 const char *test_shared_path(const char *relative) {
     struct stat       st;
     const char *const inside = inside_path(relative);

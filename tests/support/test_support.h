@@ -58,6 +58,9 @@ void test_check_failure(bt_status got, bt_status want, const bt_error *err, cons
 /* Is the processor one that qemu-user emulates (tests/unit/kern/CMakeLists.txt)? A test that would
  * take minutes there takes fewer cases, each kind among them. */
 bool test_is_emulated(void);
+/* That, or under a sanitizer, which looks at memory and threads: numbers are what the release is
+ * for. Whatever computes takes several times as long there, and takes fewer cases likewise. */
+bool test_is_slow(void);
 
 /* Path of Model Garden's goldens ("goldens/numerics/..."): the repository's own where it has them
  * (tests/goldens/model_garden), else below the folder of the others; NULL when that one is absent:

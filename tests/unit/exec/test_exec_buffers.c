@@ -182,9 +182,14 @@ static void check_shape(const shape *s) {
     bt_model_free(model);
 }
 
-/* Each order of norm, with and without dropout. */
-static void check_orders(const char *name, bt_encoder_config e, bt_head_config head) {
+/* Each order of norm, with and without dropout; or one of these four, another for each model. */
+static void check_orders(const char *name, bt_encoder_config e, bt_head_config head, bool all) {
+    static int n_models;
+    const int  one = n_models++ % 4;
     for (int i = 0; i < 4; i++) {
+        if (!all && i != one) {
+            continue;
+        }
         e.norm_first = i % 2 == 1;
         e.dropout_rate = i / 2 == 1 ? 0.2F : 0;
         e.attention_dropout_rate = i / 2 == 1 ? 0.3F : 0;
@@ -217,13 +222,15 @@ static void test_buffers_do_not_show(void **state) {
     for (size_t i = 0; i < BT_ARRAY_LEN(heads); i++) {
         bt_encoder_config albert = encoder_of(12, 5, 20, 3, 3);
         albert.type = BT_ENCODER_ALBERT;
-        check_orders("as usual", encoder_of(12, 12, 48, 3, 3), heads[i]);
-        check_orders("one layer", encoder_of(12, 12, 20, 1, 3), heads[i]);
-        check_orders("one layer, projected", encoder_of(12, 7, 20, 1, 2), heads[i]);
-        check_orders("a wider embedding", encoder_of(8, 24, 11, 2, 2), heads[i]);
-        check_orders("a narrow feed-forward", encoder_of(16, 16, 3, 2, 4), heads[i]);
-        check_orders("one of each", encoder_of(1, 1, 1, 2, 1), heads[i]);
-        check_orders("shared layers", albert, heads[i]);
+        /* of classes and of tokens: what a head reads of the layers is one or the other */
+        const bool all = i % 2 == 0 && i < 4 && !test_is_slow();
+        check_orders("as usual", encoder_of(12, 12, 48, 3, 3), heads[i], all);
+        check_orders("one layer", encoder_of(12, 12, 20, 1, 3), heads[i], all);
+        check_orders("one layer, projected", encoder_of(12, 7, 20, 1, 2), heads[i], all);
+        check_orders("a wider embedding", encoder_of(8, 24, 11, 2, 2), heads[i], all);
+        check_orders("a narrow feed-forward", encoder_of(16, 16, 3, 2, 4), heads[i], all);
+        check_orders("one of each", encoder_of(1, 1, 1, 2, 1), heads[i], all);
+        check_orders("shared layers", albert, heads[i], all);
     }
 }
 

@@ -11,7 +11,15 @@
 #include "bt/base/rng.h"
 #include "exec_fixture.h"
 
-enum { MAX_SEQS = 48, LENGTH = 24, MAX_TOKENS = MAX_SEQS * LENGTH, MAX_LOGITS = 3 * MAX_TOKENS };
+enum {
+    FEW_SEQS = 4,  /* one pass of all threads */
+    MAX_SEQS = 24, /* a pack for each of two threads */
+    A_PACK = 256,  /* tokens, at least */
+    LENGTH = 24,
+    MAX_TOKENS = MAX_SEQS * LENGTH,
+    MAX_LOGITS = 3 * MAX_TOKENS,
+    MAX_WIDTH = 64,
+};
 
 typedef struct job {
     bt_model *model;
@@ -23,7 +31,6 @@ typedef struct job {
 
 static job shared;
 
-/* Few sequences are one pass of all threads, many of them packs. */
 static void make_batch(job *j, int64_t n_seqs) {
     int64_t n = 0;
     for (int64_t b = 0; b < n_seqs; b++) {
@@ -44,6 +51,7 @@ static void make_batch(job *j, int64_t n_seqs) {
                           .types = j->types,
                           .positions = j->positions,
                           .int_labels = j->labels};
+    assert_true(n_seqs < MAX_SEQS || n >= 2 * A_PACK);
 }
 
 static void open_job(const bt_encoder_config *encoder, bt_head_kind kind) {
@@ -61,7 +69,7 @@ static void open_job(const bt_encoder_config *encoder, bt_head_kind kind) {
     for (size_t i = 0; i < n; i++) {
         shared.params[i] += 0.05F * (bt_rng_uniform(key, i) - 0.5F);
     }
-    make_batch(&shared, 4);
+    make_batch(&shared, FEW_SEQS);
 }
 
 static void close_job(void) {
@@ -91,45 +99,74 @@ static void give_one_by_one(bt_exec *exec) {
     }
 }
 
-static void compare(bt_exec *exec, bt_exec *plain) {
-    static float   got_hidden[MAX_TOKENS * 64], want_hidden[MAX_TOKENS * 64];
-    const int64_t  H = shared.model->encoder.hidden_size;
-    bt_step_result got, want;
-    assert_true(H <= 64);
-    for (int i = 0; i < 2; i++) {
-        make_batch(&shared, i == 0 ? 4 : MAX_SEQS);
-        const size_t n = (size_t)bt_model_n_logits(shared.model, &shared.batch);
-        assert_true(n <= MAX_LOGITS);
-        assert_ok(bt_exec_evaluate(exec, &shared.batch, &got, err));
-        assert_ok(bt_exec_evaluate(plain, &shared.batch, &want, err));
-        assert_memory_equal(got.logits, want.logits, n * sizeof(float));
-        assert_true(got.loss == want.loss && got.n_nonfinite == 0);
+/* What an engine makes of few sequences, of many, and of the few without a head. */
+typedef struct outcome {
+    double loss[2];
+    float  logits[2][MAX_LOGITS];
+    float  hidden[FEW_SEQS * LENGTH * MAX_WIDTH];
+} outcome;
+
+static void evaluate(bt_exec *exec, int64_t n_seqs, outcome *out) {
+    const bool     is_many = n_seqs > FEW_SEQS;
+    bt_step_result result;
+    make_batch(&shared, n_seqs);
+    const size_t n = (size_t)bt_model_n_logits(shared.model, &shared.batch);
+    assert_true(n <= MAX_LOGITS);
+    assert_ok(bt_exec_evaluate(exec, &shared.batch, &result, err));
+    assert_int_equal(result.n_nonfinite, 0);
+    out->loss[is_many] = result.loss;
+    memcpy(out->logits[is_many], result.logits, n * sizeof(float));
+}
+
+static void encode(bt_exec *exec, outcome *out) {
+    make_batch(&shared, FEW_SEQS);
+    assert_true(shared.model->encoder.hidden_size <= MAX_WIDTH);
+    assert_ok(bt_exec_encode(exec, &shared.batch, 1, out->hidden, NULL, err));
+}
+
+/* How the weights come: one by one; all at once; so, and the first evaluation, which may be of few
+ * or of many, takes them. */
+typedef enum arrival { ONE_BY_ONE, AT_ONCE, TAKEN_BY_FEW, TAKEN_BY_MANY, N_ARRIVALS } arrival;
+
+static void check_arrival(const bt_exec_config *config, arrival how, const outcome *want) {
+    static outcome got;
+    bt_exec *const exec = open_exec(*config, true);
+    if (how == ONE_BY_ONE) {
+        give_one_by_one(exec);
+    } else {
+        give_params(exec);
     }
-    assert_ok(bt_exec_encode(exec, &shared.batch, 1, got_hidden, NULL, err));
-    assert_ok(bt_exec_encode(plain, &shared.batch, 1, want_hidden, NULL, err));
-    assert_memory_equal(got_hidden, want_hidden,
-                        (size_t)(shared.batch.n_tokens * H) * sizeof(float));
+    if (how < TAKEN_BY_FEW) {
+        assert_ok(bt_exec_changed(exec, err));
+    }
+    got = *want;
+    if (how == TAKEN_BY_MANY) {
+        evaluate(exec, MAX_SEQS, &got);
+    }
+    evaluate(exec, FEW_SEQS, &got);
+    if (how == ONE_BY_ONE) {
+        encode(exec, &got);
+        evaluate(exec, MAX_SEQS, &got);
+        assert_memory_equal(&got, want, sizeof got);
+        evaluate(exec, FEW_SEQS, &got); /* what was read is still there */
+    }
+    assert_memory_equal(&got, want, sizeof got);
+    bt_exec_free(exec);
 }
 
 static void check_bits(const bt_encoder_config *encoder, bt_head_kind kind,
                        const bt_exec_config *config) {
+    static outcome want; /* the rest of its arrays is 0 */
+    memset(&want, 0, sizeof want);
     open_job(encoder, kind);
     bt_exec *const plain = open_exec(*config, false);
     give_params(plain);
     assert_ok(bt_exec_changed(plain, err));
-    for (int how = 0; how < 3; how++) {
-        bt_exec *const exec = open_exec(*config, true);
-        if (how == 0) {
-            give_one_by_one(exec);
-        } else {
-            give_params(exec);
-        }
-        if (how != 2) { /* 2: the first evaluation takes them */
-            assert_ok(bt_exec_changed(exec, err));
-        }
-        compare(exec, plain);
-        compare(exec, plain);
-        bt_exec_free(exec);
+    evaluate(plain, FEW_SEQS, &want);
+    evaluate(plain, MAX_SEQS, &want);
+    encode(plain, &want);
+    for (int how = 0; how < N_ARRIVALS; how++) {
+        check_arrival(config, (arrival)how, &want);
     }
     bt_exec_free(plain);
     close_job();

@@ -216,9 +216,9 @@ static bt_status add_all(bt_error *problem) {
     return rc;
 }
 
-/* On an emulated processor: enough for a pack a thread. */
+/* Where all is slow: enough for a pack a thread. */
 static int many(void) {
-    return test_is_emulated() ? N_BATCHES / 4 : N_BATCHES;
+    return test_is_slow() ? N_BATCHES / 4 : N_BATCHES;
 }
 
 static void check(const bt_head_config *head, const bt_exec_config *config, int n_batches) {
@@ -236,7 +236,7 @@ static void test_every_head_gives_what_batches_give(void **state) {
     for (size_t h = 0; h < BT_ARRAY_LEN(heads); h++) {
         for (int32_t n_threads = 1; n_threads <= 3; n_threads++) {
             const bt_exec_config config = {.n_threads = n_threads, .isa = "auto"};
-            if (!test_is_emulated() || h % 3 + 1 == (size_t)n_threads) {
+            if (!test_is_slow() || h % 3 + 1 == (size_t)n_threads) {
                 check(&heads[h], &config, many());
             }
         }
@@ -247,7 +247,7 @@ static void test_every_kernel_gives_what_batches_give(void **state) {
     (void)state;
     static const bt_precision precisions[] = {BT_PRECISION_F32, BT_PRECISION_BF16};
     const char *const *const  isas = fixture_isas();
-    for (size_t i = test_is_emulated() ? 1 : 0; isas[i] != NULL; i++) { /* without the portable */
+    for (size_t i = test_is_slow() ? 1 : 0; isas[i] != NULL; i++) { /* without the portable */
         for (size_t p = 0; p < BT_ARRAY_LEN(precisions); p++) {
             const bt_exec_config config = {
                 .n_threads = 2, .isa = isas[i], .precision = precisions[p]};
@@ -287,7 +287,7 @@ static void test_few_rows(void **state) {
 static void test_little_memory(void **state) {
     (void)state;
     bt_exec_config config = {.n_threads = 2, .isa = "auto"};
-    for (uint64_t mib = 24; mib >= 1; mib = test_is_emulated() ? mib / 3 : mib * 2 / 3) {
+    for (uint64_t mib = 24; mib >= 1; mib = test_is_slow() ? mib / 3 : mib * 2 / 3) {
         config.memory_limit = mib << 20;
         open_job(&heads[0], &config, many());
         evaluate_alone(&(bt_exec_config){.isa = "auto"}, false);
@@ -380,7 +380,7 @@ static void test_every_fault_is_told(void **state) {
     (void)state;
     const bt_exec_config config = {.n_threads = 2, .isa = "auto"};
     const test_work      work = {.what = "a window", .work = try_all_afresh};
-    open_job(&heads[0], &config, test_is_emulated() ? 3 : 6);
+    open_job(&heads[0], &config, test_is_slow() ? 3 : 6);
     evaluate_alone(&config, false);
     assert_true(test_every_fault(&work) > 10);
     close_job();

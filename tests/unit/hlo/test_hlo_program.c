@@ -421,7 +421,7 @@ static bt_status make_and_free(void *context, bt_error *err) {
 
 static void test_no_memory_is_told(void **state) {
     (void)state;
-    open_model(adamw, &classes, 2);
+    open_model(adamw, &classes, test_is_slow() ? 1 : 2);
     const test_work work = {.what = "writing a program", .work = make_and_free};
     assert_true(test_every_fault(&work) > 40);
     fixture_close(&f);

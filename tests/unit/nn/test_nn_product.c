@@ -394,13 +394,13 @@ static void fill_factors(const shape *s, bt_precision precision) {
     }
 }
 
-/* On an emulated processor a large shape has one of the eight variants, each its own, and a very
- * deep one none. */
+/* Where all is slow a large shape has one of the eight variants, each its own, and on an emulated
+ * processor a very deep one none. */
 static bool is_left_out(const shape *s, int variant) {
     enum { LARGE = 200000, EPILOGUE = 16 };
     const int64_t place = s - shapes;
     const int64_t cost = s->M * s->N * (s->K + EPILOGUE);
-    return test_is_emulated() && cost > LARGE && variant != place % 8;
+    return test_is_slow() && cost > LARGE && variant != place % 8;
 }
 
 static void check_shapes(bt_nn *nn, bt_precision precision) {
@@ -477,8 +477,7 @@ static void test_products_match(void **state) {
         assert_string_equal(bf16.name, kern.products[BT_PRECISION_BF16].name);
         nn.product = &kern.products[BT_PRECISION_F16];
         check_shapes(&nn, BT_PRECISION_F16);
-        assert_true(test_is_emulated() ||
-                    nn.products.n_calls >= 2 * 8 * (int64_t)BT_ARRAY_LEN(shapes));
+        assert_true(test_is_slow() || nn.products.n_calls >= 2 * 8 * (int64_t)BT_ARRAY_LEN(shapes));
         bt_pool_free(pool);
     }
 }
@@ -528,7 +527,7 @@ static void test_float16_at_its_edges(void **state) {
 static void test_bits_do_not_depend_on_threads(void **state) {
     (void)state;
     const shape several = {37, 59, 801, "several blocks and pieces", 0};
-    const shape s = test_is_emulated() ? several : shapes[BT_ARRAY_LEN(shapes) - 1];
+    const shape s = test_is_slow() ? several : shapes[BT_ARRAY_LEN(shapes) - 1];
     fill_factors(&s, BT_PRECISION_F32);
     for (int i = 0; bt_kern_isa(i) != NULL; i++) {
         bt_kern  kern;

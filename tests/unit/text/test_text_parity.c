@@ -322,11 +322,20 @@ static json_t *expected_words(const char *outcome, const char *c, size_t n) {
     return json_pack("[s]", whole);
 }
 
+/* Of what stands together and is treated alike some are enough where all is slow: the first ones,
+ * and each seventeenth, on whichever page it falls. */
+static bool is_left_out(uint32_t codepoint, uint32_t first, uint32_t last) {
+    return test_is_slow() && codepoint > first + 16 && codepoint < last && codepoint % 17 != 0;
+}
+
 static size_t check_range(comparison *c, const json_t *range, const json_t *map) {
     const char *const outcome = json_string_value(json_array_get(range, 2));
     const uint32_t first = (uint32_t)strtoul(json_string_value(json_array_get(range, 0)), NULL, 16);
     const uint32_t last = (uint32_t)strtoul(json_string_value(json_array_get(range, 1)), NULL, 16);
     for (uint32_t codepoint = first; codepoint <= last; codepoint++) {
+        if (is_left_out(codepoint, first, last)) {
+            continue;
+        }
         char                text[8] = "a";
         char                name[32];
         const bt_text_word *words = NULL;
