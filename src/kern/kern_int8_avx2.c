@@ -13,6 +13,7 @@ enum {
     ROWS = 6,
     COLS = BT_KERN_INT8_COLS,
     LANES = 8,
+    PANELS = 4,  /* of a tile: its rows are widened once for all of them */
     BLOCK = 512, /* how deep a tile goes at a time: its widened rows stay in the first cache */
 };
 
@@ -96,9 +97,10 @@ static ALWAYS_INLINE void stay_in_registers(__m256i *x, __m256i *y) {
     __asm__("" : "+x"(*x), "+x"(*y));
 }
 
-/* Eight sums of each row, COLS apart, += rows of words times eight columns of weights at b. */
+/* Eight sums of each row, PANELS * COLS apart, are rows of words times eight columns of weights at
+ * b, added to what is there unless they are the first. */
 static void multiply_block(int32_t *sums, const int16_t words[ROWS][BLOCK], const int8_t *b,
-                           int64_t depth) {
+                           int64_t depth, bool are_first) {
     __m256i pairs[ROWS][2]; /* four columns each, two sums a column */
     UNROLL for (int i = 0; i < ROWS; i++) {
         pairs[i][0] = _mm256_setzero_si256();
@@ -117,15 +119,16 @@ static void multiply_block(int32_t *sums, const int16_t words[ROWS][BLOCK], cons
         }
     }
     UNROLL for (int i = 0; i < ROWS; i++) {
-        __m256i *const at = (__m256i *)(void *)(sums + i * COLS);
+        __m256i *const at = (__m256i *)(void *)(sums + i * PANELS * COLS);
         const __m256i  mixed = _mm256_hadd_epi32(pairs[i][0], pairs[i][1]);
         const __m256i  eight = _mm256_permute4x64_epi64(mixed, 0xD8);
-        _mm256_storeu_si256(at, _mm256_add_epi32(_mm256_loadu_si256(at), eight));
+        _mm256_storeu_si256(at,
+                            are_first ? eight : _mm256_add_epi32(_mm256_loadu_si256(at), eight));
     }
 }
 
 static void multiply(const bt_kern_int8_tile *t) {
-    int32_t sums[ROWS][COLS] = {{0}};
+    int32_t sums[ROWS][PANELS * COLS];
     int16_t words[ROWS][BLOCK];
     if (t->n_rows < ROWS) {
         memset(words, 0, sizeof words); /* rows that are not there */
@@ -134,8 +137,9 @@ static void multiply(const bt_kern_int8_tile *t) {
         const int64_t depth = t->depth - first < BLOCK ? t->depth - first : BLOCK;
         widen_rows(words, t, first, depth);
         for (int64_t j = 0; j < t->n_cols; j += LANES) {
+            const int8_t *const panel = t->panel.weights + j / COLS * COLS * t->depth;
             multiply_block(&sums[0][j], (const int16_t(*)[BLOCK])words,
-                           t->panel.weights + first * COLS + 4 * j, depth);
+                           panel + first * COLS + j % COLS * 4, depth, first == 0);
         }
     }
     for (int64_t i = 0; i < t->n_rows; i++) {
@@ -143,5 +147,8 @@ static void multiply(const bt_kern_int8_tile *t) {
     }
 }
 
-const bt_kern_int8 kern_int8_avx2 = {
-    .name = "int8 (AVX2)", .rows = ROWS, .quantize = quantize, .multiply = multiply};
+const bt_kern_int8 kern_int8_avx2 = {.name = "int8 (AVX2)",
+                                     .rows = ROWS,
+                                     .more_panels = PANELS - 1,
+                                     .quantize = quantize,
+                                     .multiply = multiply};

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Dense layers in 8 bits. A panel of weights goes past all rows of a block before the next one is
- * read: weights come from memory once a block, rows from the second cache. */
+ * Dense layers in 8 bits. The panels of weights that a tile takes go past all rows of a block
+ * before the next ones are read: weights come from memory once a block, rows from the second cache.
+ */
 #include "bt/nn/dense_int8.h"
 
 #include <inttypes.h>
@@ -140,8 +141,9 @@ bt_nn_int8_rows bt_nn_int8_round(const bt_kern_int8 *kern, void *memory, const f
 void bt_nn_int8_dense_forward(const bt_kern_int8 *kern, float *out, const bt_nn_int8_rows *in,
                               const bt_nn_int8_dense *dense, bool accumulate) {
     BT_ASSERT(in->K == dense->K);
-    for (int64_t col = 0; col < dense->N; col += COLS) {
-        const int64_t n_cols = dense->N - col < COLS ? dense->N - col : COLS;
+    const int64_t most_cols = (1 + kern->more_panels) * COLS;
+    for (int64_t col = 0; col < dense->N; col += most_cols) {
+        const int64_t n_cols = dense->N - col < most_cols ? dense->N - col : most_cols;
         for (int64_t row = 0; row < in->n_rows; row += kern->rows) {
             const int64_t           n_rows = in->n_rows - row;
             const bt_kern_int8_tile tile = {.c = out + row * dense->N + col,

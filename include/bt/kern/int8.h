@@ -38,15 +38,16 @@ typedef struct bt_kern_int8_row {
     int32_t zero;
 } bt_kern_int8_row;
 
-/* A panel: the weights of 32 columns, those beyond the last one 0. */
+/* A panel: the weights of 32 columns, those beyond the last one 0; or several, one after another.
+ */
 typedef struct bt_kern_int8_panel {
-    const int8_t  *weights; /* [depth / 4][32][4] */
-    const int32_t *sums;    /* [32] of a column's weights */
-    const float   *steps;   /* [32] */
-    const float   *bias;    /* [32] */
+    const int8_t  *weights; /* [panels][depth / 4][32][4] */
+    const int32_t *sums;    /* [panels][32] of a column's weights */
+    const float   *steps;   /* [panels][32] */
+    const float   *bias;    /* [panels][32] */
 } bt_kern_int8_panel;
 
-/* Rows and a panel. */
+/* Rows and a panel, or as many as the kernel takes. */
 typedef struct bt_kern_int8_tile {
     float                  *c; /* [n_rows, n_cols], written or added to */
     int64_t                 ld_c;
@@ -54,14 +55,15 @@ typedef struct bt_kern_int8_tile {
     int64_t                 ld_a;
     const bt_kern_int8_row *rows;
     bt_kern_int8_panel      panel;
-    int64_t                 n_rows, n_cols; /* 1 to the kernel's rows, to 32 */
+    int64_t                 n_rows, n_cols; /* 1 to the kernel's rows, to 32 of each panel */
     int64_t                 depth;          /* a multiple of BT_KERN_INT8_DEPTH_STEP */
     bool                    accumulate;
 } bt_kern_int8_tile;
 
 typedef struct bt_kern_int8 {
-    const char *name; /* "int8 (AVX512_VNNI)" */
-    int64_t     rows; /* of a tile at most */
+    const char *name;        /* "int8 (AVX512_VNNI)" */
+    int64_t     rows;        /* of a tile at most */
+    int64_t     more_panels; /* of a tile at most, beside one */
     /* Called by a thread before its first tile and after its last one; or NULL. */
     void (*start)(void);
     void (*stop)(void);

@@ -14,6 +14,7 @@ extern const bt_kern_int8 kern_int8_amx_model; /* a build of kern_int8_amx.c for
 #endif
 
 enum { MAX_ROWS = 64, MAX_DEPTH = 1600, LD = MAX_DEPTH, COLS = BT_KERN_INT8_COLS };
+enum { MOST_PANELS = 8, LD_WIDE = MOST_PANELS * COLS };
 
 static float            in[MAX_ROWS * MAX_DEPTH];
 static uint8_t          q[MAX_ROWS * LD], q_ref[MAX_ROWS * LD];
@@ -22,6 +23,10 @@ static int8_t           weights[MAX_DEPTH * COLS];
 static int32_t          sums[COLS];
 static float            w[MAX_DEPTH * COLS], steps[COLS], bias[COLS];
 static float            c[MAX_ROWS * (COLS + 3)], c_ref[MAX_ROWS * (COLS + 3)];
+static int8_t           panels[MOST_PANELS * MAX_DEPTH * COLS];
+static int32_t          panel_sums[MOST_PANELS * COLS];
+static float            panel_steps[MOST_PANELS * COLS], panel_bias[MOST_PANELS * COLS];
+static float            c_wide[MAX_ROWS * LD_WIDE], c_wide_ref[MAX_ROWS * LD_WIDE];
 
 static void fill(float *x, size_t n, uint64_t site, float size) {
     const bt_rng_key key = bt_rng_key_make(5, site, 0, 0);
@@ -171,6 +176,60 @@ static void tiles_have_the_same_bits(const bt_kern_int8 *kern) {
     }
 }
 
+/* A tile of several panels is one of each after another, the last one with n_last columns. */
+static void check_panels(const bt_kern_int8 *kern, int64_t K, int64_t n_last, bool accumulate) {
+    const bt_kern_int8 *const ref = bt_kern_int8_variant(0);
+    const int64_t             n_panels = 1 + kern->more_panels;
+    const int64_t             depth = bt_kern_int8_depth(K);
+    bt_kern_int8_tile         t = {.c = c_wide,
+                                   .ld_c = LD_WIDE,
+                                   .a = q,
+                                   .ld_a = LD,
+                                   .rows = rows,
+                                   .panel = {panels, panel_sums, panel_steps, panel_bias},
+                                   .n_rows = ref->rows,
+                                   .n_cols = (n_panels - 1) * COLS + n_last,
+                                   .depth = depth,
+                                   .accumulate = accumulate};
+    assert_true(kern->rows >= ref->rows && n_panels <= MOST_PANELS);
+    fill(panel_bias, BT_ARRAY_LEN(panel_bias), 6, 1);
+    fill(c_wide, BT_ARRAY_LEN(c_wide), 7, 1);
+    memcpy(c_wide_ref, c_wide, sizeof c_wide);
+    for (int64_t i = 0; i < kern->rows; i++) {
+        ref->quantize(q + i * LD, &rows[i], in + i * K, K);
+    }
+    for (int64_t n = 0; n < n_panels; n++) {
+        fill(w, BT_ARRAY_LEN(w), 10 + (uint64_t)n, 0.5F);
+        assert_true(bt_kern_int8_pack(panels + n * depth * COLS, panel_sums + n * COLS,
+                                      panel_steps + n * COLS, w, COLS, K,
+                                      n < n_panels - 1 ? COLS : n_last));
+    }
+    if (kern->start != NULL) {
+        kern->start();
+    }
+    kern->multiply(&t);
+    if (kern->stop != NULL) {
+        kern->stop();
+    }
+    for (int64_t n = 0; n < n_panels; n++) {
+        t.c = c_wide_ref + n * COLS;
+        t.panel = (bt_kern_int8_panel){panels + n * depth * COLS, panel_sums + n * COLS,
+                                       panel_steps + n * COLS, panel_bias + n * COLS};
+        t.n_cols = n < n_panels - 1 ? COLS : n_last;
+        ref->multiply(&t);
+    }
+    assert_memory_equal(c_wide, c_wide_ref, sizeof c_wide);
+}
+
+static void panels_are_one_after_another(const bt_kern_int8 *kern) {
+    static const int64_t depths[] = {5, 512, 1500};
+    fill(in, BT_ARRAY_LEN(in), 4, 2);
+    for (size_t d = 0; d < BT_ARRAY_LEN(depths); d++) {
+        check_panels(kern, depths[d], COLS, d % 2 == 0);
+        check_panels(kern, depths[d], 3, d % 2 != 0);
+    }
+}
+
 /* The largest sums there are: VPMADDUBSW would saturate. */
 static void largest_sums_are_exact(const bt_kern_int8 *kern) {
     for (int sign = -1; sign <= 1; sign += 2) {
@@ -213,6 +272,10 @@ static void test_what_is_not_finite_shows(void **state) {
 static void test_tiles_have_the_same_bits(void **state) {
     (void)state;
     every_variant(tiles_have_the_same_bits);
+}
+static void test_panels_of_a_tile_are_one_after_another(void **state) {
+    (void)state;
+    every_variant(panels_are_one_after_another);
 }
 static void test_largest_sums_are_exact(void **state) {
     (void)state;
@@ -287,6 +350,7 @@ int main(void) {
         cmocka_unit_test(test_odd_rows),
         cmocka_unit_test(test_what_is_not_finite_shows),
         cmocka_unit_test(test_tiles_have_the_same_bits),
+        cmocka_unit_test(test_panels_of_a_tile_are_one_after_another),
         cmocka_unit_test(test_largest_sums_are_exact),
         cmocka_unit_test(test_the_sums_are_plain_sums),
         cmocka_unit_test(test_weights),
