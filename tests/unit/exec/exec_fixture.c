@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "bt/base/alloc.h"
+#include "bt/base/rng.h"
 #include "bt/kern.h"
 
 void fixture_pack(fixture_batch *out, const int32_t *ids, const int32_t *mask, const int32_t *types,
@@ -45,6 +47,44 @@ void fixture_pack(fixture_batch *out, const int32_t *ids, const int32_t *mask, c
     out->batch.types = out->types;
     out->batch.positions = out->positions;
     out->batch.key_mask = any_masked ? out->key_mask : NULL;
+}
+
+void fixture_rows(fixture_batch *out, int64_t n_seqs, fixture_lengths lengths, int32_t n_words) {
+    int64_t n = 0;
+    memset(out, 0, sizeof *out);
+    assert_true(n_seqs <= FIXTURE_MAX_SEQS && n_seqs * lengths.longest <= FIXTURE_MAX_TOKENS);
+    for (int64_t b = 0; b < n_seqs; b++) {
+        const int64_t wanted = lengths.longest - lengths.less * (b % lengths.n_lengths);
+        const int64_t length = wanted > 1 ? wanted : 1;
+        for (int64_t s = 0; s < length; s++, n++) {
+            out->ids[n] = (int32_t)((n * 7 + 3) % n_words);
+            out->types[n] = s > length / 2;
+            out->positions[n] = (int32_t)s;
+            out->key_mask[n] = s % 5 != 4;
+        }
+        out->offsets[b + 1] = n;
+    }
+    out->batch = (bt_batch){.n_seqs = n_seqs,
+                            .n_tokens = n,
+                            .max_tokens = lengths.longest,
+                            .seq_length = lengths.longest,
+                            .offsets = out->offsets,
+                            .ids = out->ids,
+                            .types = out->types,
+                            .positions = out->positions,
+                            .int_labels = out->int_labels};
+}
+
+float *fixture_params(const bt_model *model) {
+    const size_t     n = (size_t)model->table.n_elements;
+    const bt_rng_key key = bt_rng_key_make(8, 1, 0, 0);
+    float *const     params = bt_alloc_array(n, sizeof *params);
+    assert_non_null(params);
+    bt_model_init_params(model, 3, params);
+    for (size_t i = 0; i < n; i++) {
+        params[i] += 0.05F * (bt_rng_uniform(key, i) - 0.5F);
+    }
+    return params;
 }
 
 bt_encoder_config fixture_encoder(void) {
@@ -91,10 +131,15 @@ void fixture_open(fixture *f, const bt_encoder_config *encoder, const bt_head_co
     assert_ok(bt_exec_create_cpu(f->model, f->optim, &config, &f->exec, err));
 }
 
+void fixture_with(fixture *f, const bt_exec_config *config) {
+    bt_exec_free(f->exec);
+    f->exec = NULL;
+    assert_ok(bt_exec_create_cpu(f->model, f->optim, config, &f->exec, err));
+}
+
 void fixture_in_parts(fixture *f, const char *isa, int32_t n_threads, int64_t part_seqs) {
     const bt_exec_config config = {.n_threads = n_threads, .isa = isa, .part_seqs = part_seqs};
-    bt_exec_free(f->exec);
-    assert_ok(bt_exec_create_cpu(f->model, f->optim, &config, &f->exec, err));
+    fixture_with(f, &config);
 }
 
 void fixture_in_precision(fixture *f, json_t *optimizer, const char *isa, bt_precision precision,
@@ -127,8 +172,7 @@ void fixture_freeze(fixture *f, json_t *optimizer, const char *words, const char
 void fixture_with_others(fixture *f, const char *isa, bt_comm *comm) {
     const bt_exec_config config = {
         .n_threads = 1, .isa = isa, .comm = comm, .shares = BT_EXEC_SHARES_SEQUENCES};
-    bt_exec_free(f->exec);
-    assert_ok(bt_exec_create_cpu(f->model, f->optim, &config, &f->exec, err));
+    fixture_with(f, &config);
 }
 
 void fixture_close(fixture *f) {

@@ -8,7 +8,7 @@
 #include "bt/exec.h"
 #include "test_tensors.h"
 
-enum { FIXTURE_MAX_SEQS = 16, FIXTURE_MAX_TOKENS = 1024 };
+enum { FIXTURE_MAX_SEQS = 24, FIXTURE_MAX_TOKENS = 1024 };
 
 typedef struct fixture_batch {
     bt_batch batch; /* points into this struct */
@@ -25,6 +25,17 @@ typedef struct fixture_batch {
 void fixture_pack(fixture_batch *out, const int32_t *ids, const int32_t *mask, const int32_t *types,
                   int64_t B, int64_t S, bool drop);
 
+/* Rows of made-up words, of a length, so much less, twice that less, ...: n_lengths in turn, each
+ * of one token at least. Labels are 0; key_mask leaves every fifth token out of a batch that is
+ * pointed at it. */
+typedef struct fixture_lengths {
+    int64_t longest, less, n_lengths;
+} fixture_lengths;
+void fixture_rows(fixture_batch *out, int64_t n_seqs, fixture_lengths lengths, int32_t n_words);
+/* What [n_elements] of the model has where nothing is 0 or 1, adapters neither. The caller frees it
+ * by bt_free. */
+float *fixture_params(const bt_model *model);
+
 bt_encoder_config fixture_encoder(void); /* the tiny golden encoder: V200 H32 L2 N4 I64 P64 T2 */
 
 typedef struct fixture {
@@ -37,6 +48,8 @@ typedef struct fixture {
 /* optimizer: the case's `optimizer` object, or NULL: no updates. */
 void fixture_open(fixture *f, const bt_encoder_config *encoder, const bt_head_config *head,
                   json_t *optimizer, const char *isa, int32_t n_threads);
+/* The same with an engine made so. */
+void fixture_with(fixture *f, const bt_exec_config *config);
 /* The same with an engine that works on part_seqs sequences of a batch at a time. */
 void fixture_in_parts(fixture *f, const char *isa, int32_t n_threads, int64_t part_seqs);
 /* The same with an engine on two threads that rounds the factors of its products, and with the

@@ -306,8 +306,7 @@ static void test_recomputation_changes_no_bit(void **state) {
         fixture_close(&t.f);
         toy_open(&t, &e, &heads[i % 2], true, 2);
         const bt_exec_config config = {.n_threads = 2, .recompute = true};
-        bt_exec_free(t.f.exec);
-        assert_ok(bt_exec_create_cpu(t.f.model, t.f.optim, &config, &t.f.exec, err));
+        fixture_with(&t.f, &config);
         toy_fill(&t);
         toy_run_steps(&t, 3, again);
         assert_memory_equal(kept, again, sizeof kept);

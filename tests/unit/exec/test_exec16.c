@@ -78,8 +78,7 @@ static void open_kind(toy *t, const kind *k, bt_exec_config config, bool with_op
         json_decref(optimizer);
     }
     config.part_seqs = k->part_seqs;
-    bt_exec_free(t->f.exec);
-    assert_ok(bt_exec_create_cpu(t->f.model, t->f.optim, &config, &t->f.exec, err));
+    fixture_with(&t->f, &config);
     toy_fill(t);
     toy_pack(&t->batch, &k->head, !k->padded);
 }

@@ -89,8 +89,7 @@ static void open_case(fixture *f, const heap_case *c) {
     encoder.attention_dropout_rate = 0.1F;
     fixture_open(f, &encoder, &c->head, config, "auto", 1);
     json_decref(config);
-    bt_exec_free(f->exec);
-    assert_ok(bt_exec_create_cpu(f->model, f->optim, &c->config, &f->exec, err));
+    fixture_with(f, &c->config);
     bt_model_init_params(f->model, 3, settled(f->exec, bt_exec_params(f->exec)));
 }
 

@@ -10,16 +10,13 @@
 #include "bt/base/rng.h"
 #include "exec_fixture.h"
 
-enum { N_SEQS = 5, N_WORDS = 50, LENGTH = 40, MAX_TOKENS = N_SEQS * LENGTH, MAX_LOGITS = 4096 };
+enum { N_SEQS = 5, N_WORDS = 50, LENGTH = 38, MAX_LOGITS = 4096 };
 
 typedef struct job {
-    bt_model *model;
-    float    *params; /* of every engine */
-    int64_t   offsets[N_SEQS + 1];
-    int32_t   ids[MAX_TOKENS], types[MAX_TOKENS], positions[MAX_TOKENS];
-    uint8_t   key_mask[MAX_TOKENS];
-    int32_t   labels[MAX_TOKENS];
-    bt_batch  batch;
+    bt_model     *model;
+    float        *params; /* of every engine */
+    fixture_batch rows;
+    bt_batch      batch;
 } job;
 
 static bt_head_config head_of(bt_head_kind kind) {
@@ -32,31 +29,6 @@ static bt_head_config head_of(bt_head_kind kind) {
                             .pooling = BT_POOLING_MEAN};
 }
 
-/* Sequences of length, length - 3, ... tokens. */
-static void make_batch(job *j, int64_t length) {
-    int64_t n = 0;
-    for (int64_t b = 0; b < N_SEQS; b++) {
-        const int64_t own = length - 3 * b > 1 ? length - 3 * b : 1;
-        j->offsets[b] = n;
-        for (int64_t s = 0; s < own; s++, n++) {
-            j->ids[n] = (int32_t)((n * 7 + 3) % N_WORDS);
-            j->types[n] = s > own / 2;
-            j->positions[n] = (int32_t)s;
-            j->key_mask[n] = s % 5 != 4;
-        }
-    }
-    j->offsets[N_SEQS] = n;
-    j->batch = (bt_batch){.n_seqs = N_SEQS,
-                          .n_tokens = n,
-                          .max_tokens = length,
-                          .seq_length = LENGTH,
-                          .offsets = j->offsets,
-                          .ids = j->ids,
-                          .types = j->types,
-                          .positions = j->positions,
-                          .int_labels = j->labels};
-}
-
 static void open_job(job *j, const bt_encoder_config *encoder, bt_head_kind kind) {
     bt_encoder_config    e = *encoder;
     const bt_head_config head = head_of(kind);
@@ -64,15 +36,9 @@ static void open_job(job *j, const bt_encoder_config *encoder, bt_head_kind kind
     e.vocab_size = N_WORDS;
     e.initializer_range = 0.3F;
     assert_ok(bt_model_create(&e, &head, &j->model, err));
-    const size_t n = (size_t)j->model->table.n_elements;
-    j->params = bt_alloc_array(n, sizeof *j->params);
-    assert_non_null(j->params);
-    bt_model_init_params(j->model, 3, j->params);
-    const bt_rng_key key = bt_rng_key_make(8, 1, 0, 0); /* biases and norms that are not 0 and 1 */
-    for (size_t i = 0; i < n; i++) {
-        j->params[i] += 0.05F * (bt_rng_uniform(key, i) - 0.5F);
-    }
-    make_batch(j, LENGTH - 2);
+    j->params = fixture_params(j->model);
+    fixture_rows(&j->rows, N_SEQS, (fixture_lengths){LENGTH, 3, N_SEQS}, N_WORDS);
+    j->batch = j->rows.batch;
 }
 
 static void close_job(job *j) {
@@ -129,7 +95,7 @@ static void every_model(void (*check)(job *j)) {
             job                     j;
             open_job(&j, &e, kinds[k]);
             check(&j);
-            j.batch.key_mask = j.key_mask;
+            j.batch.key_mask = j.rows.key_mask;
             check(&j);
             close_job(&j);
         }
@@ -147,8 +113,8 @@ static void bits_are_the_same(job *j) {
         size_t     at = 0;
         const bool has_blas = strcmp(*isa, "ref") == 0;     /* the head's, which sums as it likes */
         for (int64_t b = 0; !has_blas && b < N_SEQS; b++) { /* a sequence by itself */
-            const int64_t first = j->offsets[b];
-            const int64_t offsets[] = {0, j->offsets[b + 1] - first};
+            const int64_t first = j->rows.offsets[b];
+            const int64_t offsets[] = {0, j->rows.offsets[b + 1] - first};
             bt_batch      part = j->batch;
             part.n_seqs = 1;
             part.n_tokens = part.max_tokens = offsets[1];
@@ -379,12 +345,12 @@ static void test_what_is_not_finite_shows(void **state) {
     *weight = was;
     j.params[j.model->table.params[j.model->word_embeddings].offset] = NAN; /* of word 0 */
     for (int64_t t = 0; t < j.batch.n_tokens; t++) {
-        j.ids[t] = t == j.offsets[2] ? 0 : 1;
+        j.rows.ids[t] = t == j.rows.offsets[2] ? 0 : 1;
     }
     exec = open_int8(&j, &(bt_exec_config){.n_threads = 2});
     (void)evaluate(&j, exec, &j.batch, got);
     for (int64_t t = 0; t < j.batch.n_tokens; t++) { /* all tokens of sequence 2, and no others */
-        const bool is_its = t >= j.offsets[2] && t < j.offsets[3];
+        const bool is_its = t >= j.rows.offsets[2] && t < j.rows.offsets[3];
         assert_int_equal(isnan(got[3 * t]), is_its);
     }
     bt_exec_free(exec);
@@ -424,7 +390,7 @@ static void test_memory_is_given_back_one_by_one(void **state) {
     bt_exec_rounded   rounded = {0};
     bt_step_result    result = {0};
     bt_error          why = BT_ERROR_INIT;
-    static float      hidden[MAX_TOKENS * 128];
+    static float      hidden[N_SEQS * LENGTH * 128];
     job               j;
     e.hidden_size = e.embedding_size = 128;
     e.intermediate_size = 512;

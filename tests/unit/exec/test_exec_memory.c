@@ -10,14 +10,12 @@
 enum { N_SEQS = 4, LENGTH = 10, N_WORDS = 50 };
 
 typedef struct job {
-    bt_model *model;
-    bt_conf  *conf;
-    bt_optim *optim;
-    bt_exec  *exec;
-    int64_t   offsets[N_SEQS + 1];
-    int32_t   ids[N_SEQS * LENGTH], types[N_SEQS * LENGTH], positions[N_SEQS * LENGTH];
-    int32_t   labels[N_SEQS];
-    bt_batch  batch;
+    bt_model     *model;
+    bt_conf      *conf;
+    bt_optim     *optim;
+    bt_exec      *exec;
+    fixture_batch rows;
+    bt_batch      batch;
 } job;
 
 static void open_optim(job *j) {
@@ -43,22 +41,8 @@ static void open_deep_job(job *j, bool norm_first, bt_head_kind kind, int64_t n_
     e.max_position_embeddings = LENGTH;
     assert_ok(bt_model_create(&e, &head, &j->model, err));
     open_optim(j);
-    for (int i = 0; i < N_SEQS * LENGTH; i++) {
-        j->ids[i] = i % N_WORDS;
-        j->positions[i] = i % LENGTH;
-    }
-    for (int b = 0; b <= N_SEQS; b++) {
-        j->offsets[b] = (int64_t)b * LENGTH;
-    }
-    j->batch = (bt_batch){.n_seqs = N_SEQS,
-                          .n_tokens = N_SEQS * LENGTH,
-                          .max_tokens = LENGTH,
-                          .seq_length = LENGTH,
-                          .offsets = j->offsets,
-                          .ids = j->ids,
-                          .types = j->types,
-                          .positions = j->positions,
-                          .int_labels = j->labels};
+    fixture_rows(&j->rows, N_SEQS, (fixture_lengths){LENGTH, 0, 1}, N_WORDS);
+    j->batch = j->rows.batch;
 }
 
 static void open_job(job *j, bool norm_first, bt_head_kind kind) {

@@ -37,17 +37,10 @@ static const packs_case cases[] = {
 };
 
 static void make_batch(fixture_batch *batch) {
-    int32_t ids[N_SEQS * S], types[N_SEQS * S], mask[N_SEQS * S];
-    for (int i = 0; i < N_SEQS * S; i++) {
-        ids[i] = (i * 5 + 1) % 200;
-        types[i] = i % S > 3;
-        mask[i] = i % S < S - i / S % 3;
-    }
-    fixture_pack(batch, ids, mask, types, N_SEQS, S, true);
+    fixture_rows(batch, N_SEQS, (fixture_lengths){S, 1, 3}, 200);
     for (int i = 0; i < N_SEQS; i++) {
         batch->int_labels[i] = i % 2;
     }
-    batch->batch.int_labels = batch->int_labels;
 }
 
 /* A kernel that counts what it packs of the weights that one engine keeps. */
@@ -87,8 +80,7 @@ static void open_engine(fixture *f, const packs_case *k, bool keeps) {
         fixture_freeze(f, config, k->freeze, "auto", 1);
     }
     json_decref(config);
-    bt_exec_free(f->exec);
-    assert_ok(bt_exec_create_cpu(f->model, f->optim, &how, &f->exec, err));
+    fixture_with(f, &how);
     bt_model_init_params(f->model, 3, settled(f->exec, bt_exec_params(f->exec)));
     exec_cpu *const exec = exec_cpu_of(f->exec);
     exec_packs_drop(exec);

@@ -8,7 +8,6 @@
 #include <unistd.h>
 
 #include "bt/base/alloc.h"
-#include "bt/base/rng.h"
 #include "exec_fixture.h"
 
 enum {
@@ -22,36 +21,18 @@ enum {
 };
 
 typedef struct job {
-    bt_model *model;
-    float    *params; /* owned */
-    int64_t   offsets[MAX_SEQS + 1];
-    int32_t   ids[MAX_TOKENS], types[MAX_TOKENS], positions[MAX_TOKENS], labels[MAX_TOKENS];
-    bt_batch  batch;
+    bt_model     *model;
+    float        *params; /* owned */
+    fixture_batch rows;
+    bt_batch      batch;
 } job;
 
 static job shared;
 
 static void make_batch(job *j, int64_t n_seqs) {
-    int64_t n = 0;
-    for (int64_t b = 0; b < n_seqs; b++) {
-        j->offsets[b] = n;
-        for (int64_t s = 0; s < LENGTH - b % 5; s++, n++) {
-            j->ids[n] = (int32_t)((n * 7 + 3) % 200);
-            j->types[n] = s > 5;
-            j->positions[n] = (int32_t)s;
-        }
-    }
-    j->offsets[n_seqs] = n;
-    j->batch = (bt_batch){.n_seqs = n_seqs,
-                          .n_tokens = n,
-                          .max_tokens = LENGTH,
-                          .seq_length = LENGTH,
-                          .offsets = j->offsets,
-                          .ids = j->ids,
-                          .types = j->types,
-                          .positions = j->positions,
-                          .int_labels = j->labels};
-    assert_true(n_seqs < MAX_SEQS || n >= 2 * A_PACK);
+    fixture_rows(&j->rows, n_seqs, (fixture_lengths){LENGTH, 1, 5}, 200);
+    j->batch = j->rows.batch;
+    assert_true(n_seqs < MAX_SEQS || j->batch.n_tokens >= 2 * A_PACK);
 }
 
 static void open_job(const bt_encoder_config *encoder, bt_head_kind kind) {
@@ -61,14 +42,7 @@ static void open_job(const bt_encoder_config *encoder, bt_head_kind kind) {
                                  .initializer_range = 0.3F};
     memset(&shared, 0, sizeof shared);
     assert_ok(bt_model_create(encoder, &head, &shared.model, err));
-    const size_t n = (size_t)shared.model->table.n_elements;
-    shared.params = bt_alloc_array(n, sizeof *shared.params);
-    assert_non_null(shared.params);
-    bt_model_init_params(shared.model, 3, shared.params);
-    const bt_rng_key key = bt_rng_key_make(8, 1, 0, 0); /* nothing is 0 or 1, adapters neither */
-    for (size_t i = 0; i < n; i++) {
-        shared.params[i] += 0.05F * (bt_rng_uniform(key, i) - 0.5F);
-    }
+    shared.params = fixture_params(shared.model);
     make_batch(&shared, FEW_SEQS);
 }
 

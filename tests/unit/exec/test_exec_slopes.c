@@ -34,17 +34,10 @@ static void count_slope(float *out, float *slope, const float *in, int64_t n) {
 }
 
 static void make_batch(fixture_batch *batch) {
-    int32_t ids[N_SEQS * S], types[N_SEQS * S], mask[N_SEQS * S];
-    for (int i = 0; i < N_SEQS * S; i++) {
-        ids[i] = (i * 5 + 1) % 200;
-        types[i] = i % S > 3;
-        mask[i] = i % S < S - i / S % 3;
-    }
-    fixture_pack(batch, ids, mask, types, N_SEQS, S, true);
+    fixture_rows(batch, N_SEQS, (fixture_lengths){S, 1, 3}, 200);
     for (int i = 0; i < N_SEQS; i++) {
         batch->int_labels[i] = i % 2;
     }
-    batch->batch.int_labels = batch->int_labels;
 }
 
 static void open_engine(fixture *f, bt_precision precision) {
@@ -59,8 +52,7 @@ static void open_engine(fixture *f, bt_precision precision) {
     encoder.hidden_activation = act;
     fixture_open(f, &encoder, &head, config, "auto", 1);
     json_decref(config);
-    bt_exec_free(f->exec);
-    assert_ok(bt_exec_create_cpu(f->model, f->optim, &how, &f->exec, err));
+    fixture_with(f, &how);
     bt_model_init_params(f->model, 3, settled(f->exec, bt_exec_params(f->exec)));
 }
 
