@@ -9,6 +9,11 @@ Both sides evaluate the same rows with fresh weights. Ours is bert-train --mode=
 float32 beside is not counted); its seconds are those of the whole evaluation (texts, forward passes, metrics), without start and weights. The peers' are their forward passes alone, on rows that were tokenized and sorted by length before,
 padded to the longest of each batch. PYTHON has torch, transformers and tokenizers; onnxruntime and openvino where it can import them (and onnx): what is missing is left
 out and said.
+
+  bench/predict_peer.py --memory --glue GLUE_DIR --vocab vocab.txt [--rows 64] [--model minilm|base] [--threads 2]
+
+prints the peak memory (MiB) of whole commands instead: --mode=eval and --mode=predict in each precision (int8 with its comparison, and alone), with the
+averages of a run that keeps them, and an evaluation that keeps a best checkpoint, where it is the best so far (and saves it) and where it is not better.
 """
 import argparse
 import json
@@ -130,9 +135,9 @@ def own_values(args, table):
     return values
 
 
-def train_once(args, table, folder):
+def train_once(args, table, folder, more=None):
     """One step: an evaluation needs a checkpoint."""
-    values = {**own_values(args, table), "trainer.train_steps": 1, "trainer.steps_per_loop": 1, "trainer.summary_interval": 1,
+    values = {**own_values(args, table), **(more or {}), "trainer.train_steps": 1, "trainer.steps_per_loop": 1, "trainer.summary_interval": 1,
               "trainer.optimizer_config.learning_rate.polynomial.decay_steps": 10, "trainer.optimizer_config.warmup.polynomial.warmup_steps": 1}
     bench.bert_train(args.build, folder, values, args.model, experiment="bert/sentence_prediction_text")
 
@@ -144,6 +149,25 @@ def own(args, table, folder, precision):
         copy = shutil.copytree(folder, os.path.join(scratch, "run"))
         run = bench.bert_train(args.build, copy, values, args.model, mode="eval", experiment="bert/sentence_prediction_text")
         return bench.metrics(copy, "validation")[-1]["examples_per_second"], run.peak_bytes
+
+
+ALONE = {**PRECISIONS["int8"], "runtime.precision_compared": "false"}
+AVERAGES = {"trainer.optimizer_config.ema.average_decay": 0.9}
+BEST = {"trainer.best_checkpoint_export_subdir": "best_ckpt", "trainer.best_checkpoint_eval_metric": "cls_accuracy"}
+
+
+def peaks_of_all(args, table, folder):
+    """Of each mode and way; in a folder that was trained with averages."""
+    def peak(run, mode, ways):
+        return bench.bert_train(args.build, run, {**own_values(args, table), **ways}, args.model, mode=mode, experiment="bert/sentence_prediction_text").peak_bytes
+    train_once(args, table, folder, AVERAGES)
+    peaks = {}
+    for mode in ("eval", "predict"):
+        for name, ways in {**PRECISIONS, "int8 alone": ALONE, "averages": AVERAGES}.items():
+            peaks[f"{mode}, {name}"] = min(peak(folder, mode, ways) for _ in range(args.rounds))
+    for name in ("the best so far", "not better"):
+        peaks["eval, " + name] = peak(folder, "eval", BEST)
+    return {name: round(value / (1 << 20), 1) for name, value in peaks.items()}
 
 
 def main():
@@ -158,6 +182,7 @@ def main():
     parser.add_argument("--batch", type=int, default=32)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--peers", default="torch,onnxruntime,openvino")
+    parser.add_argument("--memory", action="store_true", help="peak memory, and nothing else")
     args = parser.parse_args()
     args.vocab = os.path.abspath(args.vocab)
     rates, peaks, peer = {}, {}, {"left_out": []}
@@ -166,6 +191,10 @@ def main():
         n_rows = cut_table(os.path.join(args.glue, "MRPC", "train.tsv"), args.rows, table)
         settings = {"table": table, "vocab": args.vocab, "batch": args.batch, "threads": args.threads, "size": bench.SIZES[args.model][:4], "folder": scratch,
                     "peers": args.peers.split(",")}
+        if args.memory:
+            peaks = peaks_of_all(args, table, os.path.join(scratch, "run"))
+            print(json.dumps({"model": args.model, "rows": n_rows, "threads": args.threads, "peak_mib": peaks}))
+            return
         train_once(args, table, os.path.join(scratch, "run"))
         for _ in range(args.rounds):
             for precision in PRECISIONS:

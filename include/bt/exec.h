@@ -47,7 +47,11 @@ typedef struct bt_exec_config {
     /* Nothing but evaluations (and encoding) comes once the parameters are there; no optimizer.
      * Then the processor keeps the weights of large products as these read them, in bfloat16 in
      * half of the bytes, and not as floats: in bt_exec_params they read as 0. The same bits. */
-    bool     only_evaluates;
+    bool only_evaluates;
+    /* And in 8 bits, with only_evaluates: each weight of the encoder is rounded when it is taken
+     * (bt_exec_round_weights), so that its floats are never there. No evaluation in floats comes
+     * before, and none before bt_exec_changed. On processors. */
+    bool     in_8_bits;
     bool     recompute;    /* keep of each layer its output only: less memory, a third more work */
     uint64_t memory_limit; /* bytes that the engine may take in all; 0: what the machine has */
     int64_t  part_seqs;    /* training works on that many sequences of a batch at a time, in less
@@ -202,7 +206,7 @@ void bt_exec_copy(bt_exec *exec, float *to, const float *from);
  * Garden's a=a+b; b=a-b; a=a-b leaves a rounding of 1e-7 behind). */
 BT_MUST_USE bt_status bt_exec_swap_averages(bt_exec *exec, bt_error *err);
 
-/* What became of the weights of dense layers. */
+/* What became of the weights of the encoder's dense layers. */
 typedef struct bt_exec_rounded {
     const char *kernels; /* "int8 (AVX512_VNNI)" */
     size_t      n_bytes, n_bytes_before;
@@ -210,7 +214,8 @@ typedef struct bt_exec_rounded {
 /* From here on the encoder's dense layers compute in 8 bits (bt/kern/int8.h, docs/numerics.md), of
  * the weights as they are now; what a sequence gives depends neither on the others of its batch nor
  * on the threads. Their floats are given back: in bt_exec_params they read as 0, and of all other
- * functions only evaluations (and encoding) may follow. Adapters are merged first. Once, and on
+ * functions only evaluations (and encoding) may follow. Adapters are merged first. Of an engine
+ * that was made in_8_bits it tells what became of them when they were taken. Once, and on
  * processors only: BT_E_UNSUPPORTED for devices, BT_E_FORMAT for weights that 8 bits cannot hold,
  * with the parameter's name; after a failure midway evaluations are refused, too
  * (BT_E_INTERNAL). */

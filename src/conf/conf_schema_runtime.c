@@ -168,6 +168,9 @@ static const conf_key runtime_keys[] = {
     KEY("precision", T_STR, EXT | NULLABLE, NULL, &(const conf_rule)CHOICES("int8"),
         "int8: evaluations and predictions multiply the encoder's weights in 8 bits, and tell what "
         "that costs (null = in mixed_precision_dtype; docs/guide/predictions.md)"),
+    KEY("precision_compared", T_BOOL, EXT, "true", RULE_NONE,
+        "with precision: int8, compute in floats first, to tell what 8 bits cost; false: no time "
+        "and no memory for that"),
     KEY("recompute", T_BOOL, EXT, "false", RULE_NONE, "recompute activations in the backward pass"),
     KEY_IGNORED("run_eagerly", T_BOOL, 0, "false", RULE_NONE, "run op by op", WHY_GRAPH),
     KEY_IGNORED("task_index", T_INT, 0, "-1", RULE_NONE,

@@ -83,7 +83,7 @@ bt_status bt_nn_int8_dense_create(bt_pool *pool, const float *kernel, const floa
         goto done;
     }
     if (bias != NULL) {
-        memcpy(d->bias, bias, (size_t)N * sizeof *bias);
+        bt_nn_int8_dense_set_bias(d, bias);
     }
     *out = d;
     d = NULL;
@@ -100,9 +100,18 @@ void bt_nn_int8_dense_free(bt_nn_int8_dense *dense) {
     }
 }
 
+void bt_nn_int8_dense_set_bias(bt_nn_int8_dense *dense, const float *bias) {
+    memcpy(dense->bias, bias, (size_t)dense->N * sizeof *bias);
+}
+
+size_t bt_nn_int8_bytes(int64_t K, int64_t N) {
+    const size_t n_cols = (size_t)((N + COLS - 1) / COLS * COLS);
+    return sizeof(bt_nn_int8_dense) +
+           n_cols * ((size_t)bt_kern_int8_depth(K) + 3 * sizeof(int32_t));
+}
+
 size_t bt_nn_int8_dense_bytes(const bt_nn_int8_dense *dense) {
-    const size_t n_cols = (size_t)(dense->n_panels * COLS);
-    return sizeof *dense + n_cols * ((size_t)dense->depth + 3 * sizeof *dense->sums);
+    return bt_nn_int8_bytes(dense->K, dense->N);
 }
 
 int64_t bt_nn_int8_max_rows(const bt_kern_int8 *kern) {

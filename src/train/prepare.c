@@ -291,11 +291,11 @@ static void say_unused_blas(const run_config *config) {
 }
 
 /* Evaluations that wait for checkpoints read weights again and again, those in 8 bits begin in
- * floats. */
+ * floats, unless nobody compares. */
 static bool only_evaluates(const train_run *run) {
     const bool is_of_one =
         run->args->mode == BT_CONF_MODE_EVAL || run->args->mode == BT_CONF_MODE_PREDICT;
-    return is_of_one && !needs_optimizer(run) && !rounding_is_on(run) && run->ranks.comm == NULL;
+    return is_of_one && !needs_optimizer(run) && !rounding_compares(run) && run->ranks.comm == NULL;
 }
 
 static bt_status create_exec(train_run *run, bt_error *err) {
@@ -303,6 +303,7 @@ static bt_status create_exec(train_run *run, bt_error *err) {
     bt_exec_config        config = run_exec_config(run);
     const bt_optim *const optim = needs_optimizer(run) ? run->optim : NULL;
     config.only_evaluates = only_evaluates(run);
+    config.in_8_bits = config.only_evaluates && rounding_is_on(run);
     run->is_partial = completes_later(run);
     BT_TRY(strategy_create_exec(&run->devices, run->model, optim, &config, &run->exec, err));
     say_unused_blas(&run->config);

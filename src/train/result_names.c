@@ -53,7 +53,8 @@ static void add_evaluation(value_names *names, const bt_conf *conf, const bt_tas
         add(names, "steps_per_second");
     }
     if (!bt_conf_peek_is_empty(conf, "runtime.precision")) { /* which exports no best checkpoint */
-        names->exact = exact_start(conf);
+        const bool is_alone = bt_conf_peek_is_empty(conf, "runtime.precision_compared");
+        names->exact = is_alone ? "" : exact_start(conf);
         return;
     }
     if (!bt_conf_peek_is_empty(conf, folder) && !bt_conf_peek_is_empty(conf, metric)) {

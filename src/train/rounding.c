@@ -2,7 +2,8 @@
  *
  * runtime.precision: the weights of the encoder's products, and what they are multiplied with, in 8
  * bits. Nobody should have to guess what that costs: an evaluation is made in floats first, on the
- * same rows, and a prediction tells how far the first rows' results move. */
+ * same rows, and a prediction tells how far the first rows' results move; unless
+ * runtime.precision_compared is false: then no weight is ever there as floats. */
 #include "rounding.h"
 
 #include <inttypes.h>
@@ -19,6 +20,10 @@ enum { SAMPLE_ROWS = 32 };
 
 bool rounding_is_on(const train_run *run) {
     return run->config.precision[0] != '\0';
+}
+
+bool rounding_compares(const train_run *run) {
+    return rounding_is_on(run) && run->config.precision_compared;
 }
 
 /* What the weights are before. */
@@ -174,6 +179,9 @@ static bt_status begin_prediction(train_run *run, bt_error *err) {
 }
 
 bt_status rounding_begin(train_run *run, bt_error *err) {
+    if (!rounding_compares(run)) {
+        return round_weights(run, err);
+    }
     if (run->args->mode == BT_CONF_MODE_PREDICT) {
         return begin_prediction(run, err);
     }

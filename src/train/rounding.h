@@ -7,6 +7,8 @@
 #include "run.h"
 
 bool rounding_is_on(const train_run *run);
+/* And the result in floats is made beside. */
+bool rounding_compares(const train_run *run);
 /* Before the pass of an evaluation or prediction, once the engine has its weights: what they give
  * as they are (an evaluation's metrics, the logits of some rows), then they are rounded, and what
  * that changes is told. A filter has no rows yet: rounding_first_logits does it with the first. */

@@ -48,6 +48,7 @@ static const bt_conf_field runtime_fields[] = {
     {"gradient_wire", BT_CONF_FIELD_STR, offsetof(run_config, gradient_wire)},
     {"mixed_precision_dtype", BT_CONF_FIELD_STR, offsetof(run_config, mixed_precision)},
     {"precision", BT_CONF_FIELD_STR, offsetof(run_config, precision)},
+    {"precision_compared", BT_CONF_FIELD_BOOL, offsetof(run_config, precision_compared)},
     {"attention", BT_CONF_FIELD_STR, offsetof(run_config, attention)},
     {"recompute", BT_CONF_FIELD_BOOL, offsetof(run_config, recompute)},
     {"bug_compatible", BT_CONF_FIELD_BOOL, offsetof(run_config, bug_compatible)},

@@ -40,7 +40,8 @@ typedef struct run_config {
     const char     *gradient_wire;   /* "float32", "bfloat16": how processes exchange gradients */
     const char     *mixed_precision; /* "", "float32", "bfloat16", "float16" */
     const char     *precision;       /* of evaluations and predictions: "int8"; "": as above */
-    double          loss_scale;      /* of float16; 0: dynamic */
+    bool            precision_compared; /* with the result in floats */
+    double          loss_scale;         /* of float16; 0: dynamic */
     const char     *attention;
     bool            recompute;
     bool            bug_compatible;

@@ -71,6 +71,31 @@ class Int8(e2e.Case):
                 self.assertAlmostEqual(record['validation_loss'], exact['validation_loss'], delta=0.05)
             self.assertFalse(any('best' in name for name in record), 'it decides no best checkpoint')
 
+    def test_without_a_comparison(self):
+        """The same values in 8 bits, and none in floats: not told, not recorded, no limit of --fail_below."""
+        alone = INT8 + ',runtime.precision_compared=false'
+        for task in jobs.TASKS:
+            self.start(task, 'eval')
+            both = self.evaluated(task)
+            told = self.start(task, 'eval', alone)
+            record = self.evaluated(task)
+            self.assertIn(': the encoder\'s weights take ', told.stderr)
+            for word in ('evaluating in float32 first', 'in int8 (', 'float32/'):
+                self.assertNotIn(word, told.stderr)
+            self.assertEqual([name for name in record if name.startswith('float32/')], [])
+            self.assertEqual(record[METRIC[task]], both[METRIC[task]])
+            self.assertEqual(record['computed_in'], both['computed_in'])
+            usual, _told = self.predictions(task, INT8)
+            rows, told = self.predictions(task, alone)
+            self.assertEqual(rows, usual, task)
+            self.assertNotIn('int8 beside float32', told)
+        told = self.start('sentence', 'eval', alone, code=2, more=['--fail_below=float32/cls_accuracy=0'])
+        self.assertIn('float32/cls_accuracy', told.stderr)
+        asked = [e2e.program(), 'predict', '--model_dir=sentence', '--top_k=0', '--params_override=']
+        lines = [subprocess.run(asked[:-1] + [asked[-1] + keys], cwd=self.models, input=b'das bin\n', check=True,
+                                capture_output=True, timeout=e2e.TIMEOUT).stdout for keys in (INT8, alone)]
+        self.assertEqual(lines[0], lines[1])
+
     def test_beside_bfloat16(self):
         told = self.start('sentence', 'eval', INT8 + ',runtime.mixed_precision_dtype=bfloat16')
         self.cost(told, 'cls_accuracy', 'bfloat16')

@@ -86,13 +86,16 @@ class Memory(e2e.Case):
     def test_weights_are_kept_once(self):
         """Of 32 MiB of floats 30 MiB are weights that products alone read: they are there once, in
         bfloat16 in half of the bytes, also while they are read; in 8 bits, which begin in float32,
-        the floats of each go before the next one is rounded. Averages are there in place of
-        weights; the optimizer's slots when the evaluation is the best so far."""
+        the floats of each go before the next one is rounded; without a comparison they never come.
+        Averages are there in place of weights; the optimizer's slots when the evaluation is the
+        best so far."""
         model = MODEL % (2000, 8, ',task.model.encoder.bert.num_layers=10')
         best = ',trainer.best_checkpoint_export_subdir='
         average = ',trainer.optimizer_config.ema.average_decay=0.5'
         kinds = {'float32': best, 'bfloat16': best + ',runtime.mixed_precision_dtype=bfloat16',
-                 'int8': best + ',runtime.precision=int8', 'averages': best + average,
+                 'int8': best + ',runtime.precision=int8',
+                 'int8 alone': best + ',runtime.precision=int8,runtime.precision_compared=false',
+                 'averages': best + average,
                  'not better': ''}
         self.train(mode='train', override=model + average)
         saves = self.least('eval', model, 1)  # the first is the best so far
@@ -104,6 +107,7 @@ class Memory(e2e.Case):
                   ', '.join('%.1f MiB (%s)' % (peak, name) for name, peak in peaks.items()))
             self.assertLess(peaks['float32'], 32 + 24)
             self.assertLess(peaks['bfloat16'], peaks['float32'] - 11)
+            self.assertLess(peaks['int8 alone'], peaks['float32'] - 18)
             for name in ('int8', 'averages', 'not better'):
                 self.assertLess(peaks[name], peaks['float32'] + 4, name)
 

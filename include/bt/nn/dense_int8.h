@@ -18,7 +18,11 @@ BT_MUST_USE bt_status bt_nn_int8_dense_create(bt_pool *pool, const float *kernel
                                               int64_t K, int64_t N, const char *name,
                                               bt_nn_int8_dense **out, bt_error *err);
 void                  bt_nn_int8_dense_free(bt_nn_int8_dense *dense);
-size_t                bt_nn_int8_dense_bytes(const bt_nn_int8_dense *dense);
+/* The bias [N], where it comes later. */
+void   bt_nn_int8_dense_set_bias(bt_nn_int8_dense *dense, const float *bias);
+size_t bt_nn_int8_dense_bytes(const bt_nn_int8_dense *dense);
+/* Of a layer [K,N], before there is one. */
+size_t bt_nn_int8_bytes(int64_t K, int64_t N);
 
 /* Rows in 8 bits, in memory of the caller. */
 typedef struct bt_nn_int8_rows {

@@ -172,9 +172,9 @@ static bt_status cpu_settle(bt_exec *base, bt_error *err) {
 static bt_status cpu_changed(bt_exec *base, bt_error *err) {
     exec_cpu *const exec = exec_cpu_of(base);
     BT_TRY(exec_panels_check_open(exec, err));
-    exec_panels_close(exec);
+    BT_TRY(exec_panels_close(exec, err));
     exec_packs_forget(exec);
-    return BT_OK;
+    return exec_int8_finish(exec, err);
 }
 
 typedef struct copy_job {
@@ -276,6 +276,7 @@ bt_status bt_exec_create_cpu(const bt_model *model, const bt_optim *optim,
                              const bt_exec_config *config, bt_exec **out, bt_error *err) {
     bt_status rc = BT_OK;
     BT_ASSERT(optim == NULL || !(config->rounds_to_8_bits || config->only_evaluates));
+    BT_ASSERT(config->only_evaluates || !config->in_8_bits);
     BT_TRY(check_config(config, err));
     BT_TRY(exec_check_model(model, err));
     BT_TRY(exec_check_parts(model, optim, config, err));
@@ -305,12 +306,13 @@ bt_status bt_exec_create_cpu(const bt_model *model, const bt_optim *optim,
     if (config->pin.pin != BT_PIN_NONE) {
         BT_CHECK(bt_pool_pin(exec->pool, config->pin, err));
     }
+    BT_CHECK(config->in_8_bits ? exec_int8_begin(exec, err) : BT_OK);
     BT_CHECK(config->only_evaluates ? exec_panels_list(exec, err) : BT_OK);
     BT_CHECK(alloc_state(exec, err));
     BT_CHECK(exec_gradients_plan(exec, err));
     if (exec->panels.n > 0) {
         BT_CHECK(exec_panels_create(exec, err));
-    } else if (keeps_packs(exec->nn.product)) {
+    } else if (keeps_packs(exec->nn.product) && exec->int8 == NULL) {
         BT_CHECK(exec_packs_create(exec, err));
     }
     BT_CHECK(exec_ranks_init(exec, config, err));

@@ -26,8 +26,10 @@ struct exec_int8 {
     bt_nn_int8_dense  **dense; /* owned; [n] by the index of its kernel in the model's table; NULL:
                                 * not in 8 bits */
     int64_t n;
-    size_t  n_bytes;
-    bool    is_whole; /* else it failed midway: some weights are neither here nor floats */
+    size_t  n_bytes, n_bytes_before;
+    bool    is_whole;  /* else some weights are floats yet */
+    bool    is_broken; /* or neither here nor floats */
+    bool    is_told;   /* somebody knows what became of them */
 };
 
 void exec_int8_free(exec_int8 *int8) {
@@ -258,43 +260,8 @@ const float *exec_int8_encoder_forward(exec_cpu *exec, const exec_pass *pass) {
     return job.x;
 }
 
-/* Nobody reads them any more, and where they lie stays the buffer's. */
-static void release_floats(exec_cpu *exec, const bt_param *param) {
-    const size_t n_bytes = (size_t)param->n_elements * sizeof(float);
-    bt_alloc_release(exec->base.param + param->offset, n_bytes);
-    exec->released_bytes += n_bytes;
-}
-
-/* Of ALBERT several layers have the same kernel. */
-static bt_status pack(exec_cpu *exec, exec_int8 *int8, const exec_weight *weight, bt_error *err) {
-    const bt_dense_index dense = weight->dense;
-    if (dense.kernel < 0 || int8->dense[dense.kernel] != NULL) {
-        return BT_OK;
-    }
-    const bt_param *const kernel = &exec->model->table.params[dense.kernel];
-    BT_TRY(bt_nn_int8_dense_create(exec->pool, exec_param(exec, dense.kernel),
-                                   exec_param(exec, dense.bias), weight->K, weight->N, kernel->name,
-                                   &int8->dense[dense.kernel], err));
-    int8->n_bytes += bt_nn_int8_dense_bytes(int8->dense[dense.kernel]);
-    release_floats(exec, kernel);
-    return BT_OK;
-}
-
-/* The pooler is the head's, and stays. */
-static bt_status pack_all(exec_cpu *exec, exec_int8 *int8, bt_error *err) {
-    const bt_model *const model = exec->model;
-    int8->n = model->table.n_params;
-    int8->dense = bt_calloc_array((size_t)int8->n, sizeof(bt_nn_int8_dense *));
-    if (int8->dense == NULL) {
-        return BT_FAIL(err, BT_E_NOMEM, "out of memory for the weights in 8 bits");
-    }
-    for (int64_t i = 0; i < exec_n_weights(model); i++) {
-        const exec_weight weight = exec_weight_at(model, i);
-        if (weight.layer < model->encoder.num_layers) {
-            BT_TRY(pack(exec, int8, &weight, err));
-        }
-    }
-    return BT_OK;
+bool exec_int8_is_whole(const exec_cpu *exec) {
+    return exec->int8 != NULL && exec->int8->is_whole;
 }
 
 bt_status exec_int8_check(const exec_cpu *exec, bt_error *err) {
@@ -303,27 +270,110 @@ bt_status exec_int8_check(const exec_cpu *exec, bt_error *err) {
                : BT_OK;
 }
 
-bt_status exec_cpu_round_weights(bt_exec *base, bt_exec_rounded *out, bt_error *err) {
-    exec_cpu *const exec = exec_cpu_of(base);
-    if (exec->int8 != NULL) {
-        return BT_FAIL(err, BT_E_INTERNAL, "the weights are in 8 bits already");
-    }
-    BT_TRY(exec_panels_check_none(exec, err));
-    BT_TRY(bt_exec_settle(base, err));
+bt_status exec_int8_begin(exec_cpu *exec, bt_error *err) {
     exec_int8 *const int8 = bt_calloc_array(1, sizeof *int8);
     if (int8 == NULL) {
         return BT_FAIL(err, BT_E_NOMEM, "out of memory for the weights in 8 bits");
     }
     exec->int8 = int8;
     exec->is_16 = false; /* what is rounded is float32 */
-    exec_packs_drop(exec);
     int8->kern = bt_kern_int8_choose(exec->kern.isa);
+    int8->n = exec->model->table.n_params;
+    int8->dense = bt_calloc_array((size_t)int8->n, sizeof(bt_nn_int8_dense *));
+    return int8->dense != NULL
+               ? BT_OK
+               : BT_FAIL(err, BT_E_NOMEM, "out of memory for the weights in 8 bits");
+}
+
+/* After a failure there is nothing to go on with. */
+bt_status exec_int8_round(exec_cpu *exec, const exec_weight *weight, const float *kernel,
+                          bt_error *err) {
+    exec_int8 *const  int8 = exec->int8;
+    const int64_t     param = weight->dense.kernel;
+    const char *const name = exec->model->table.params[param].name;
+    bt_nn_int8_dense *dense = NULL;
+    if (int8->is_broken) {
+        return exec_int8_check(exec, err);
+    }
+    int8->is_broken = true;
+    BT_TRY(
+        bt_nn_int8_dense_create(exec->pool, kernel, NULL, weight->K, weight->N, name, &dense, err));
+    int8->is_broken = false;
+    if (int8->dense[param] == NULL) {
+        int8->n_bytes += bt_nn_int8_dense_bytes(dense);
+        int8->n_bytes_before += (size_t)(weight->K * weight->N) * sizeof *kernel;
+    }
+    bt_nn_int8_dense_free(int8->dense[param]);
+    int8->dense[param] = dense;
+    return BT_OK;
+}
+
+/* The pooler is the head's, and stays. */
+bool exec_int8_has(const exec_cpu *exec, const exec_weight *weight) {
+    return exec->int8 != NULL && weight->dense.kernel >= 0 &&
+           weight->layer < exec->model->encoder.num_layers;
+}
+
+/* Of those that are floats yet; of ALBERT several layers have the same one. Nobody reads the floats
+ * any more, and where they lie stays the buffer's. */
+static bt_status round_floats(exec_cpu *exec, bt_error *err) {
+    for (int64_t i = 0; i < exec_n_weights(exec->model); i++) {
+        const exec_weight weight = exec_weight_at(exec->model, i);
+        const int64_t     param = weight.dense.kernel;
+        const size_t      n_bytes = (size_t)(weight.K * weight.N) * sizeof(float);
+        if (exec_int8_has(exec, &weight) && exec->int8->dense[param] == NULL) {
+            BT_TRY(exec_int8_round(exec, &weight, exec_param(exec, param), err));
+            bt_alloc_release(exec->base.param + exec->model->table.params[param].offset, n_bytes);
+            exec->released_bytes += n_bytes;
+        }
+    }
+    return BT_OK;
+}
+
+static void set_biases(exec_cpu *exec) {
+    for (int64_t i = 0; i < exec_n_weights(exec->model); i++) {
+        const exec_weight weight = exec_weight_at(exec->model, i);
+        if (exec_int8_has(exec, &weight)) {
+            bt_nn_int8_dense_set_bias(exec->int8->dense[weight.dense.kernel],
+                                      exec_param(exec, weight.dense.bias));
+        }
+    }
+}
+
+/* Kernels that have adapters were not rounded yet: exec_panels_list. */
+bt_status exec_int8_finish(exec_cpu *exec, bt_error *err) {
+    if (exec->int8 == NULL || exec->int8->is_whole) {
+        return BT_OK;
+    }
     bt_model_merge_lora(exec->model, exec->base.param);
-    BT_TRY(pack_all(exec, int8, err));
-    int8->is_whole = true;
-    exec_cpu_note_products(exec, int8->kern->name);
-    *out = (bt_exec_rounded){.kernels = int8->kern->name,
+    BT_TRY(round_floats(exec, err));
+    set_biases(exec);
+    exec->int8->is_whole = true;
+    exec_cpu_note_products(exec, exec->int8->kern->name);
+    return BT_OK;
+}
+
+static bt_exec_rounded rounded_of(exec_int8 *int8) {
+    int8->is_told = true;
+    return (bt_exec_rounded){.kernels = int8->kern->name,
                              .n_bytes = int8->n_bytes,
-                             .n_bytes_before = exec->released_bytes};
+                             .n_bytes_before = int8->n_bytes_before};
+}
+
+bt_status exec_cpu_round_weights(bt_exec *base, bt_exec_rounded *out, bt_error *err) {
+    exec_cpu *const exec = exec_cpu_of(base);
+    if (exec->int8 != NULL && exec->int8->is_whole && !exec->int8->is_told) {
+        *out = rounded_of(exec->int8);
+        return BT_OK;
+    }
+    if (exec->int8 != NULL) {
+        return BT_FAIL(err, BT_E_INTERNAL, "the weights are in 8 bits already");
+    }
+    BT_TRY(exec_panels_check_none(exec, err));
+    BT_TRY(bt_exec_settle(base, err));
+    BT_TRY(exec_int8_begin(exec, err));
+    exec_packs_drop(exec);
+    BT_TRY(exec_int8_finish(exec, err));
+    *out = rounded_of(exec->int8);
     return BT_OK;
 }

@@ -154,6 +154,7 @@ typedef struct exec_packs {
 typedef struct exec_panels {
     bt_nn_weight  *weights;  /* owned; [n] by place */
     int64_t       *params;   /* owned; [n] of the table, ascending */
+    bool          *is_8_bit; /* owned; [n] taken by exec->int8, without panels */
     bool          *is_taken; /* owned; [n] */
     unsigned char *block;    /* owned; all panels */
     float         *floats;   /* owned; of the weight that is read; NULL: all are taken */

@@ -10,13 +10,18 @@
 #include <string.h>
 
 #include "bt/base/alloc.h"
-#include "exec_cpu_weights.h"
+#include "bt/nn/dense_int8.h"
+#include "exec_cpu_int8.h"
 
 enum { PANELS_A_TASK = 4 };
 
+/* 0: it is not in panels. */
 static size_t panel_bytes(const exec_panels *panels, int32_t i) {
     const bt_nn_packed *const packed = &panels->weights[i].as_is;
-    const size_t              n = bt_nn_packed_bytes(packed->kern, packed->K, packed->N);
+    if (panels->is_8_bit[i]) {
+        return 0;
+    }
+    const size_t n = bt_nn_packed_bytes(packed->kern, packed->K, packed->N);
     return exec_panels_room(packed->is_halved ? n / 2 : n);
 }
 
@@ -38,6 +43,8 @@ static void list_weight(exec_cpu *exec, const exec_weight *weight) {
     const size_t n_after = (size_t)(panels->n - i);
     memmove(&panels->params[i + 1], &panels->params[i], n_after * sizeof *panels->params);
     memmove(&panels->weights[i + 1], &panels->weights[i], n_after * sizeof *panels->weights);
+    memmove(&panels->is_8_bit[i + 1], &panels->is_8_bit[i], n_after * sizeof *panels->is_8_bit);
+    panels->is_8_bit[i] = exec_int8_has(exec, weight);
     panels->params[i] = param;
     panels->weights[i] = (bt_nn_weight){
         .as_is = {
@@ -45,18 +52,20 @@ static void list_weight(exec_cpu *exec, const exec_weight *weight) {
     panels->n++;
 }
 
-/* A BLAS packs as it likes. */
+/* A BLAS packs as it likes; what is merged into a kernel before it is rounded comes after it. */
 bt_status exec_panels_list(exec_cpu *exec, bt_error *err) {
     exec_panels *const panels = &exec->panels;
     const int64_t      n_weights = exec_n_weights(exec->model);
     const size_t       most = (size_t)n_weights;
-    if (exec->nn.product == NULL) {
+    if (exec->nn.product == NULL || (exec->int8 != NULL && exec->model->encoder.lora.rank > 0)) {
         return BT_OK;
     }
     panels->weights = bt_calloc_array(most, sizeof *panels->weights);
     panels->params = bt_calloc_array(most, sizeof *panels->params);
+    panels->is_8_bit = bt_calloc_array(most, sizeof *panels->is_8_bit);
     panels->is_taken = bt_calloc_array(most, sizeof *panels->is_taken);
-    if (panels->weights == NULL || panels->params == NULL || panels->is_taken == NULL) {
+    if (panels->weights == NULL || panels->params == NULL || panels->is_8_bit == NULL ||
+        panels->is_taken == NULL) {
         return BT_FAIL(err, BT_E_NOMEM, "out of memory for the list of weights");
     }
     for (int64_t i = 0; i < n_weights; i++) {
@@ -88,7 +97,9 @@ int64_t exec_panels_saved_bytes(const exec_cpu *exec) {
     const exec_panels *const panels = &exec->panels;
     int64_t                  n = -(int64_t)(most_floats(panels) * sizeof(float) + panels->n_bytes);
     for (int32_t i = 0; i < panels->n; i++) {
+        const bt_nn_packed *const as_is = &panels->weights[i].as_is;
         n += (int64_t)(weight_floats(&panels->weights[i]) * sizeof(float));
+        n -= panels->is_8_bit[i] ? (int64_t)bt_nn_int8_bytes(as_is->K, as_is->N) : 0;
     }
     return n;
 }
@@ -119,7 +130,7 @@ bt_status exec_panels_create(exec_cpu *exec, bt_error *err) {
     for (int32_t i = 0; i < panels->n; i++) {
         bt_nn_weight *const weight = &panels->weights[i];
         weight->b = floats_in_buffer(exec, i);
-        weight->as_is.panels = panels->block + used;
+        weight->as_is.panels = panels->is_8_bit[i] ? NULL : panels->block + used;
         used += panel_bytes(panels, i);
         /* neighbours that are written would take huge pages, and with them this */
         bt_alloc_release(floats_in_buffer(exec, i), weight_floats(weight) * sizeof(float));
@@ -133,6 +144,7 @@ bt_status exec_panels_create(exec_cpu *exec, bt_error *err) {
 void exec_panels_deinit(exec_panels *panels) {
     bt_free(panels->weights);
     bt_free(panels->params);
+    bt_free(panels->is_8_bit);
     bt_free(panels->is_taken);
     bt_free(panels->block);
     bt_free(panels->floats);
@@ -162,23 +174,39 @@ static void pack_task(void *context, int64_t task, int32_t thread) {
     }
 }
 
-/* From where they were placed, or from the buffer, which is then given back. */
-static void take(exec_cpu *exec, int32_t i) {
+static void pack(exec_cpu *exec, const bt_nn_weight *weight, const float *from) {
+    pack_job      job = {.exec = exec, .weight = weight, .from = from};
+    const int64_t n_panels = bt_nn_packed_n_panels(&weight->as_is);
+    bt_pool_run(exec->pool, (n_panels + PANELS_A_TASK - 1) / PANELS_A_TASK, pack_task, &job);
+}
+
+static bt_status round_to_8_bits(exec_cpu *exec, int32_t i, const float *from, bt_error *err) {
+    const bt_nn_packed *const as_is = &exec->panels.weights[i].as_is;
+    const exec_weight         weight = {
+                .dense.kernel = exec->panels.params[i], .K = as_is->K, .N = as_is->N};
+    return exec_int8_round(exec, &weight, from, err);
+}
+
+/* From where they were placed, or from the buffer, which is then given back. Only weights that are
+ * to be in 8 bits can fail. */
+static bt_status take(exec_cpu *exec, int32_t i, bt_error *err) {
     exec_panels *const  panels = &exec->panels;
     bt_nn_weight *const weight = &panels->weights[i];
     const bool          is_placed = panels->placed == i + 1;
-    pack_job            job = {.exec = exec,
-                               .weight = weight,
-                               .from = is_placed ? panels->floats : floats_in_buffer(exec, i)};
-    const int64_t       n_panels = bt_nn_packed_n_panels(&weight->as_is);
+    const float *const  from = is_placed ? panels->floats : floats_in_buffer(exec, i);
     const size_t        n_bytes = weight_floats(weight) * sizeof(float);
-    bt_pool_run(exec->pool, (n_panels + PANELS_A_TASK - 1) / PANELS_A_TASK, pack_task, &job);
+    if (panels->is_8_bit[i]) {
+        BT_TRY(round_to_8_bits(exec, i, from, err));
+    } else {
+        pack(exec, weight, from);
+    }
     if (!is_placed) {
         bt_alloc_release(floats_in_buffer(exec, i), n_bytes);
     }
     exec->released_bytes += panels->is_taken[i] ? 0 : n_bytes;
     panels->is_taken[i] = true;
     panels->placed = 0;
+    return BT_OK;
 }
 
 /* -1: it has no panels. */
@@ -208,7 +236,7 @@ bt_status exec_panels_check_none(const exec_cpu *exec, bt_error *err) {
 }
 
 bt_status exec_panels_check_open(const exec_cpu *exec, bt_error *err) {
-    return exec->panels.is_closed
+    return exec->panels.is_closed || exec_int8_is_whole(exec)
                ? BT_FAIL(err, BT_E_INTERNAL,
                          "the weights of this engine have their values, and no floats any more")
                : BT_OK;
@@ -218,17 +246,14 @@ bt_status exec_cpu_take(bt_exec *base, int64_t param, bt_error *err) {
     exec_cpu *const exec = exec_cpu_of(base);
     const int32_t   i = find(&exec->panels, param);
     BT_TRY(exec_panels_check_open(exec, err));
-    if (i >= 0) {
-        take(exec, i);
-    }
-    return BT_OK;
+    return i >= 0 ? take(exec, i, err) : BT_OK;
 }
 
-void exec_panels_close(exec_cpu *exec) {
+bt_status exec_panels_close(exec_cpu *exec, bt_error *err) {
     exec_panels *const panels = &exec->panels;
     for (int32_t i = 0; i < panels->n && !panels->is_closed; i++) {
         if (!panels->is_taken[i]) {
-            take(exec, i);
+            BT_TRY(take(exec, i, err));
         }
     }
     bt_free(panels->floats);
@@ -236,4 +261,5 @@ void exec_panels_close(exec_cpu *exec) {
     panels->floats = NULL;
     panels->scratch = NULL;
     panels->is_closed = panels->n > 0;
+    return BT_OK;
 }

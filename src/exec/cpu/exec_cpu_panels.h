@@ -15,7 +15,8 @@ void                  exec_panels_deinit(exec_panels *panels);
 /* BT_E_INTERNAL: there are some; there are, and their floats are gone. */
 BT_MUST_USE bt_status exec_panels_check_none(const exec_cpu *exec, bt_error *err);
 BT_MUST_USE bt_status exec_panels_check_open(const exec_cpu *exec, bt_error *err);
-/* Takes what was not taken yet; nothing where that was done before. */
-void exec_panels_close(exec_cpu *exec);
+/* Takes what was not taken yet; nothing where that was done before. Weights in floats cannot fail.
+ */
+BT_MUST_USE bt_status exec_panels_close(exec_cpu *exec, bt_error *err);
 
 #endif

@@ -59,7 +59,10 @@ static bt_status prepare_training(exec_cpu *exec, const bt_batch *batch, bt_erro
 }
 
 void exec_read_words(exec_cpu *exec, const bt_batch *batch, int64_t step) {
-    exec_panels_close(exec);
+    const bt_status closed =
+        exec_panels_close(exec, NULL); /* weights in 8 bits are closed before */
+    BT_ASSERT(closed == BT_OK);
+    (void)closed;
     exec_packs_renew(exec);
     if (exec->rows == NULL) {
         return;

@@ -413,6 +413,142 @@ static void test_memory_is_given_back_one_by_one(void **state) {
     close_job(&j);
 }
 
+/* Made in 8 bits: each weight when it is taken. one_by_one: as a checkpoint is read. */
+static bt_exec *open_at_once(const job *j, bt_exec_config config, bool one_by_one) {
+    bt_exec *exec = NULL;
+    config.only_evaluates = config.in_8_bits = true;
+    assert_ok(bt_exec_create_cpu(j->model, NULL, &config, &exec, err));
+    for (int64_t i = j->model->table.n_params - 1; i >= 0; i--) { /* kernels after their biases */
+        const bt_param *const p = &j->model->table.params[i];
+        float *const place = one_by_one ? bt_exec_place(exec, i) : bt_exec_params(exec) + p->offset;
+        memcpy(place, j->params + p->offset, (size_t)p->n_elements * sizeof *place);
+        assert_ok(one_by_one ? bt_exec_take(exec, i, err) : BT_OK);
+    }
+    return exec;
+}
+
+static void at_once_is_the_same(job *j) {
+    static float       want[MAX_LOGITS], got[MAX_LOGITS];
+    const char *const *isas = fixture_isas();
+    for (int i = 0; isas[i] != NULL; i++) {
+        const bt_exec_config config = {.n_threads = 2,
+                                       .isa = isas[i],
+                                       .precision =
+                                           i % 2 == 0 ? BT_PRECISION_F32 : BT_PRECISION_BF16};
+        bt_exec_rounded      usual = {0};
+        bt_exec_rounded      at_once = {0};
+        bt_error             why = BT_ERROR_INIT;
+        bt_exec             *exec = open_exec(j, j->params, &config);
+        assert_ok(bt_exec_round_weights(exec, &usual, err));
+        const size_t n = evaluate(j, exec, &j->batch, want);
+        bt_exec_free(exec);
+        for (int how = 0; how < 2; how++) {
+            bt_step_result result = {0};
+            exec = open_at_once(j, config, how == 0);
+            assert_int_equal(bt_exec_evaluate(exec, &j->batch, &result, &why), BT_E_INTERNAL);
+            assert_ok(bt_exec_changed(exec, err));
+            assert_int_equal(evaluate(j, exec, &j->batch, got), n);
+            assert_memory_equal(got, want, n * sizeof *got);
+            assert_ok(bt_exec_round_weights(exec, &at_once, err));
+            assert_string_equal(at_once.kernels, usual.kernels);
+            assert_int_equal(at_once.n_bytes, usual.n_bytes);
+            assert_int_equal(at_once.n_bytes_before, usual.n_bytes_before);
+            assert_int_equal(bt_exec_round_weights(exec, &at_once, &why), BT_E_INTERNAL);
+            assert_int_equal(bt_exec_changed(exec, &why), BT_E_INTERNAL);
+            assert_int_equal(bt_exec_take(exec, 0, &why), BT_E_INTERNAL);
+            bt_exec_free(exec);
+        }
+    }
+}
+
+/* The bits of an engine that had floats before; under ref, where a BLAS makes products, it has. */
+static void test_weights_are_rounded_as_they_come(void **state) {
+    (void)state;
+    every_model(at_once_is_the_same);
+    bt_encoder_config e = fixture_encoder();
+    job               j;
+    e.lora = (bt_lora_config){
+        .rank = 2, .scale = 4, .has = {[BT_LORA_QUERY] = true, [BT_LORA_OUTPUT] = true}};
+    open_job(&j, &e, BT_HEAD_TOKENS);
+    at_once_is_the_same(&j);
+    close_job(&j);
+}
+
+static void test_floats_are_never_there(void **state) {
+    (void)state;
+    bt_encoder_config e = fixture_encoder();
+    bt_exec          *none = NULL;
+    bt_error          why = BT_ERROR_INIT;
+    job               j;
+    e.hidden_size = e.embedding_size = 128;
+    e.intermediate_size = 512;
+    open_job(&j, &e, BT_HEAD_POOLER_DENSE);
+    const bt_model *const m = j.model;
+    const size_t          all = (size_t)m->table.n_elements * sizeof(float);
+    const size_t          kernels = (size_t)(2 * (4 * 128 * 128 + 2 * 128 * 512)) * sizeof(float);
+    bt_exec_config        config = {.n_threads = 1, .memory_limit = all - kernels / 2};
+    bt_exec *const        exec = open_at_once(&j, config, true);
+    for (int64_t l = 0; l < e.num_layers; l++) {
+        const bt_param *const p = &m->table.params[m->layers[l].intermediate.kernel];
+        assert_true(bt_exec_params(exec)[p->offset + p->n_elements / 2] == 0);
+    }
+    assert_ok(bt_exec_changed(exec, err));
+    assert_true(bt_exec_memory_bytes(exec) < all - kernels * 7 / 10);
+    bt_exec_free(exec);
+    config.only_evaluates = true; /* in floats there is no room for it */
+    assert_int_equal(bt_exec_create_cpu(m, NULL, &config, &none, &why), BT_E_NOMEM);
+    close_job(&j);
+}
+
+static void test_what_cannot_be_rounded_stops_it(void **state) {
+    (void)state;
+    const bt_encoder_config e = fixture_encoder();
+    bt_exec                *exec = NULL;
+    bt_error                why = BT_ERROR_INIT;
+    bt_step_result          result = {0};
+    job                     j;
+    open_job(&j, &e, BT_HEAD_TOKENS);
+    const int64_t         kernel = j.model->layers[1].key.kernel;
+    const bt_param *const p = &j.model->table.params[kernel];
+    const bt_exec_config  config = {.n_threads = 2, .only_evaluates = true, .in_8_bits = true};
+    assert_ok(bt_exec_create_cpu(j.model, NULL, &config, &exec, err));
+    float *const place = bt_exec_place(exec, kernel);
+    memcpy(place, j.params + p->offset, (size_t)p->n_elements * sizeof *place);
+    place[5] = INFINITY;
+    assert_int_equal(bt_exec_take(exec, kernel, &why), BT_E_FORMAT);
+    assert_non_null(strstr(why.msg, p->name));
+    assert_int_equal(bt_exec_changed(exec, &why), BT_E_INTERNAL);
+    assert_int_equal(bt_exec_evaluate(exec, &j.batch, &result, &why), BT_E_INTERNAL);
+    bt_exec_free(exec);
+    close_job(&j);
+}
+
+static void test_out_of_memory_at_once(void **state) {
+    (void)state;
+    const bt_encoder_config e = fixture_encoder();
+    bool                    is_done = false;
+    job                     j;
+    open_job(&j, &e, BT_HEAD_TOKENS);
+    for (uint64_t k = 1; !is_done; k++) {
+        const bt_exec_config config = {.n_threads = 1, .only_evaluates = true, .in_8_bits = true};
+        bt_error             why = BT_ERROR_INIT;
+        bt_exec             *exec = NULL;
+        bt_alloc_fail_at(k, false);
+        bt_status rc = bt_exec_create_cpu(j.model, NULL, &config, &exec, &why);
+        if (rc == BT_OK) {
+            memcpy(bt_exec_params(exec), j.params,
+                   (size_t)j.model->table.n_elements * sizeof *j.params);
+            rc = bt_exec_changed(exec, &why);
+        }
+        bt_alloc_fail_at(0, false);
+        is_done = rc == BT_OK;
+        assert_true(is_done || rc == BT_E_NOMEM);
+        assert_true(k < 200);
+        bt_exec_free(exec);
+    }
+    close_job(&j);
+}
+
 static void test_out_of_memory(void **state) {
     (void)state;
     const bt_encoder_config e = fixture_encoder();
@@ -443,6 +579,10 @@ int main(void) {
         cmocka_unit_test(test_what_is_not_finite_shows),
         cmocka_unit_test(test_memory_is_given_back),
         cmocka_unit_test(test_memory_is_given_back_one_by_one),
+        cmocka_unit_test(test_weights_are_rounded_as_they_come),
+        cmocka_unit_test(test_floats_are_never_there),
+        cmocka_unit_test(test_what_cannot_be_rounded_stops_it),
+        cmocka_unit_test(test_out_of_memory_at_once),
         cmocka_unit_test(test_out_of_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
