@@ -154,7 +154,11 @@ static inline void store_tile_row(float *c, vf sum_0, vf sum_1, vm mask_0, vm ma
 /* A tile of A as it is read: element (i,d) at rows[i / 3][(i % 3) * row_step + d * deep_step]. From
  * a panel row_step is 1; in place deep_step is. Three rows an address leave registers for the rest.
  */
-enum { ADDRESS_ROWS = 3, N_ADDRESSES = (PRODUCT_ROWS + ADDRESS_ROWS - 1) / ADDRESS_ROWS };
+enum {
+    ADDRESS_ROWS = 3,
+    N_ADDRESSES = (PRODUCT_ROWS + ADDRESS_ROWS - 1) / ADDRESS_ROWS,
+    FEW_ADDRESSES = 2,
+};
 
 /* The sums of a tile to C, at most n_rows x n_cols of them. */
 static inline void store_tile(float *c, int64_t ld_c, vf sum[PRODUCT_ROWS][2], int64_t n_rows,
@@ -201,6 +205,9 @@ multiply_tile(const bool in_place, float *c, int64_t ld_c, const float *a, int64
     volatile float later = alpha; /* in memory: every register is needed until then */
     UNROLL for (int i = 0; i < N_ADDRESSES; i++) {
         rows[i] = a + i * ADDRESS_ROWS * row_step;
+        if (N_ADDRESSES <= FEW_ADDRESSES) { /* clang would add its way to each from the first */
+            __asm__("" : "+r"(rows[i]));
+        }
     }
     UNROLL for (int i = 0; i < PRODUCT_ROWS; i++) {
         if (i < n_rows) { /* C's rows lie pages apart: ask for them now */
@@ -210,17 +217,22 @@ multiply_tile(const bool in_place, float *c, int64_t ld_c, const float *a, int64
         sum[i][0] = v_set(0);
         sum[i][1] = v_set(0);
     }
-    for (int64_t d = 0; d < depth; d++) {
-        const vf b_0 = v_load(b + d * PRODUCT_COLS, v_whole());
-        const vf b_1 = v_load(b + d * PRODUCT_COLS + LANES, v_whole());
-        UNROLL for (int at = 0; at < PRODUCT_COLS; at += LINE_FLOATS) {
-            __builtin_prefetch(b + (d + PREFETCH_ROWS) * PRODUCT_COLS + at);
+    for (int64_t line = 0; line < depth; line += LINE_FLOATS) {
+        const int64_t end = line + LINE_FLOATS < depth ? line + LINE_FLOATS : depth;
+        const float  *ahead = a + PRODUCT_ROWS * ld_a + line;
+        for (int64_t d = line; d < end; d++) {
+            const vf b_0 = v_load(b, v_whole());
+            const vf b_1 = v_load(b + LANES, v_whole());
+            UNROLL for (int at = 0; at < PRODUCT_COLS; at += LINE_FLOATS) {
+                __builtin_prefetch(b + PREFETCH_ROWS * PRODUCT_COLS + at);
+            }
+            if (in_place) { /* the next tile's rows, a line of each in turn */
+                __builtin_prefetch(ahead, 0, 2);
+                ahead += ld_a;
+            }
+            multiply_column(sum, rows, row_step, d * deep_step, b_0, b_1);
+            b += PRODUCT_COLS;
         }
-        if (in_place) { /* the next tile's rows, a line of each in turn */
-            __builtin_prefetch(
-                a + (PRODUCT_ROWS + d % LINE_FLOATS) * ld_a + d / LINE_FLOATS * LINE_FLOATS, 0, 2);
-        }
-        multiply_column(sum, rows, row_step, d * deep_step, b_0, b_1);
     }
     store_tile(c, ld_c, sum, n_rows, n_cols, later, accumulate);
 }
