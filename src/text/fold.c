@@ -20,17 +20,7 @@ static size_t fold(uint32_t c, uint32_t out[TEXT_FOLD_MAX]) {
     if (n > 0) {
         return n;
     }
-    int32_t low = 0;
-    int32_t high = text_fold_size - 1;
-    while (low < high) {
-        const int32_t middle = low + (high - low) / 2;
-        if (text_fold_from[middle] < c) {
-            low = middle + 1;
-        } else {
-            high = middle;
-        }
-    }
-    BT_ASSERT(text_fold_from[low] == c);
+    const int32_t     low = text_find(text_fold_from, text_fold_size, c);
     const char *const lengths = text_fold_length[low / TEXT_FOLD_STRIDE];
     size_t            start = text_fold_start[low / TEXT_FOLD_STRIDE];
     for (int32_t i = 0; i < low % TEXT_FOLD_STRIDE; i++) {

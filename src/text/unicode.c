@@ -31,23 +31,28 @@ size_t text_map_hangul(uint32_t c, uint32_t out[TEXT_MAP_MAX]) {
     return tail == 0 ? 2 : 3;
 }
 
-size_t text_map(uint32_t c, uint32_t out[TEXT_MAP_MAX]) {
-    size_t n = text_map_hangul(c, out);
-    if (n > 0) {
-        return n;
-    }
+int32_t text_find(const uint32_t *from, int32_t n, uint32_t c) {
     int32_t low = 0;
-    int32_t high = text_map_size - 1;
+    int32_t high = n - 1;
     while (low < high) {
         const int32_t middle = low + (high - low) / 2;
-        if (text_map_from[middle] < c) {
+        if (from[middle] < c) {
             low = middle + 1;
         } else {
             high = middle;
         }
     }
-    BT_ASSERT(text_map_from[low] == c);
-    size_t start = text_map_start[low / START_STRIDE];
+    BT_ASSERT(from[low] == c);
+    return low;
+}
+
+size_t text_map(uint32_t c, uint32_t out[TEXT_MAP_MAX]) {
+    size_t n = text_map_hangul(c, out);
+    if (n > 0) {
+        return n;
+    }
+    const int32_t low = text_find(text_map_from, text_map_size, c);
+    size_t        start = text_map_start[low / START_STRIDE];
     for (int32_t i = low / START_STRIDE * START_STRIDE; i < low; i++) {
         start += text_map_length[i];
     }

@@ -70,6 +70,8 @@ size_t text_map(uint32_t c, uint32_t out[TEXT_MAP_MAX]);
 
 /* The two or three letters of a Hangul syllable; 0: c is none. */
 size_t text_map_hangul(uint32_t c, uint32_t out[TEXT_MAP_MAX]);
+/* Where c, which must be there, is among from[n], which ascend. */
+int32_t text_find(const uint32_t *from, int32_t n, uint32_t c);
 
 /* Canonical combining class of a code point of kind TEXT_COMBINING. */
 unsigned text_combining_class(uint32_t c);

@@ -146,6 +146,12 @@ static void check_bits(const bt_encoder_config *encoder, bt_head_kind kind,
     close_job();
 }
 
+/* On an emulated processor the portable kernels are left to others, and the rest have two of the
+ * four forms, each precision others. */
+static bool is_left_out(int isa, int precision, int form) {
+    return test_is_emulated() && (isa == 0 || (isa + precision + form) % 2 == 1);
+}
+
 /* Widths that end inside a panel, both orders of norm, shared layers, adapters; where a BLAS makes
  * the products, floats stay. */
 static void test_no_bit_changes(void **state) {
@@ -154,6 +160,9 @@ static void test_no_bit_changes(void **state) {
     for (int i = 0; isas[i] != NULL; i++) {
         for (int precision = 0; precision < BT_N_PRECISIONS; precision++) {
             for (int form = 0; form < 4; form++) {
+                if (is_left_out(i, precision, form)) {
+                    continue;
+                }
                 bt_encoder_config e = fixture_encoder();
                 e.hidden_size = 40;
                 e.embedding_size = form == 2 ? 24 : 40;
