@@ -154,28 +154,29 @@ static bool is_left_out(int isa, int precision, int form) {
 
 /* Widths that end inside a panel, both orders of norm, shared layers, adapters; where a BLAS makes
  * the products, floats stay. */
+static void check_form(const char *isa, bt_precision precision, int form) {
+    bt_encoder_config e = fixture_encoder();
+    e.hidden_size = 40;
+    e.embedding_size = form == 2 ? 24 : 40;
+    e.intermediate_size = 84;
+    e.norm_first = form == 1;
+    e.type = form == 2 ? BT_ENCODER_ALBERT : e.type;
+    e.lora.rank = form == 3 ? 2 : 0;
+    e.lora.scale = 2;
+    e.lora.has[BT_LORA_QUERY] = e.lora.has[BT_LORA_INTERMEDIATE] = form == 3;
+    check_bits(&e, form == 1 ? BT_HEAD_TOKENS : BT_HEAD_ENCODER_POOLER,
+               &(bt_exec_config){.n_threads = 1 + form % 2, .isa = isa, .precision = precision});
+}
+
 static void test_no_bit_changes(void **state) {
     (void)state;
     const char *const *const isas = fixture_isas();
     for (int i = 0; isas[i] != NULL; i++) {
         for (int precision = 0; precision < BT_N_PRECISIONS; precision++) {
             for (int form = 0; form < 4; form++) {
-                if (is_left_out(i, precision, form)) {
-                    continue;
+                if (!is_left_out(i, precision, form)) {
+                    check_form(isas[i], (bt_precision)precision, form);
                 }
-                bt_encoder_config e = fixture_encoder();
-                e.hidden_size = 40;
-                e.embedding_size = form == 2 ? 24 : 40;
-                e.intermediate_size = 84;
-                e.norm_first = form == 1;
-                e.type = form == 2 ? BT_ENCODER_ALBERT : e.type;
-                e.lora.rank = form == 3 ? 2 : 0;
-                e.lora.scale = 2;
-                e.lora.has[BT_LORA_QUERY] = e.lora.has[BT_LORA_INTERMEDIATE] = form == 3;
-                check_bits(&e, form == 1 ? BT_HEAD_TOKENS : BT_HEAD_ENCODER_POOLER,
-                           &(bt_exec_config){.n_threads = 1 + form % 2,
-                                             .isa = isas[i],
-                                             .precision = (bt_precision)precision});
             }
         }
     }
@@ -238,7 +239,7 @@ static void test_floats_are_given_back(void **state) {
             &shared.model->table.params[shared.model->layers[1].output.kernel];
         assert_true(flat[kernel->offset + kernel->n_elements / 2] == 0);
         const size_t held = bt_exec_memory_bytes(exec); /* panels end with whole blocks */
-        assert_true(held >= others + kept && held < others + kept + kept / 100);
+        assert_true(held >= others + kept && held < others + kept + kept / 8);
         bt_exec_free(exec);
     }
     close_job();
