@@ -113,8 +113,8 @@ static bt_status check_finite(const save_order *order, bt_error *err) {
                          "step %" PRId64 ": %s%s is %g after its update, not a finite number: %s "
                          "is not saved, and %s; try a smaller learning rate",
                          order->view.global_step, odd.name, odd.part, odd.value, order->name,
-                         order->view.save_counter > 1 ? "what was saved before stays"
-                                                      : "nothing was saved before it");
+                         order->last >= 0 ? "what was saved before stays"
+                                          : "nothing was saved before it");
 }
 
 static bt_status check_and_write(const save_order *order, int64_t n_retries, bt_error *err) {

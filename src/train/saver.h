@@ -15,6 +15,7 @@ typedef struct save_order {
     bt_ckpt_manager *manager; /* nobody else's until the save is over */
     const char      *folder;  /* for messages; lives as long as the run */
     char             name[48];
+    int64_t          last;  /* step that was saved before it, or -1 */
     bt_ckpt_train    view;  /* of the engine's buffers, and of state */
     bt_str           state; /* owned */
 } save_order;

@@ -48,8 +48,9 @@ bt_status snapshot_find_odd(train_run *run, saver_odd *out, bool *found, bt_erro
 /* info: NULL, or what a best checkpoint says of itself. goes_on: see saver_save. */
 static bt_status save_into(train_run *run, bt_ckpt_manager *manager, const char *folder,
                            const char *name, const bt_str *info, bool goes_on, bt_error *err) {
-    save_order order = {.manager = manager, .folder = folder, .state = BT_STR_INIT};
-    bt_status  rc = BT_OK;
+    save_order order = {
+        .manager = manager, .folder = folder, .last = run->saved.last, .state = BT_STR_INIT};
+    bt_status rc = BT_OK;
     BT_TRY(run_lock_check(run->locks, err));
     (void)snprintf(order.name, sizeof order.name, "%s", name);
     BT_TRY(bt_exec_settle(run->exec, err));

@@ -106,6 +106,12 @@ class Diverged(e2e.Case):
                          'and nothing was saved before it')
         self.assertFalse(os.path.exists(self.path('out/ckpt-1.index')))
         self.assertFalse(os.path.exists(self.path('out/checkpoint')))
+        # beside a checkpoint, whose count of saves another program may have left at 0
+        self.train(mode='train', override=keys + self.RATE % '1e-9' + ',trainer.train_steps=1')
+        key = 'save_counter' + e2e.SUFFIX
+        e2e.replace_value(self.path('out/ckpt-1'), key, e2e.read_bundle(self.path('out/ckpt-1'))[key].place, bytes(8))
+        result = self.train(expect=6, mode='train', override=keys + self.RATE % '3e38' + ',trainer.train_steps=2')
+        self.assertRegex(self.one_error(result), 'step 2: .*ckpt-2 is not saved, and what was saved before stays')
 
     def recover(self, model_dir, keys, boundary, rates, expect=0):
         return self.train(expect=expect, mode='train', model_dir=model_dir, override=(

@@ -366,12 +366,13 @@ def read_handle(data, at):
 
 
 class Tensor:
-    """dtype is TensorFlow's number; raw is the bytes in the data file."""
+    """dtype is TensorFlow's number; raw is the bytes in the data file, from place on."""
 
-    def __init__(self, dtype, shape, raw):
+    def __init__(self, dtype, shape, raw, place):
         self.dtype = dtype
         self.shape = shape
         self.raw = raw
+        self.place = place
 
     def floats(self):
         assert self.dtype == 1
@@ -401,7 +402,7 @@ def read_bundle(prefix):
                      if number == 2]
             start = entry.get(4, 0)
             tensors[key.decode()] = Tensor(entry.get(1, 0), shape,
-                                           data[start:start + entry.get(5, 0)])
+                                           data[start:start + entry.get(5, 0)], start)
     return tensors
 
 
@@ -432,10 +433,15 @@ def damage_weight(prefix, part, number, everywhere=False):
     word = struct.pack('<f', number)
     raw = found[key].raw
     wrong = word * (len(raw) // 4) if everywhere else raw[:20] + word + raw[24:]
+    replace_value(prefix, key, found[key].place, wrong)
+
+
+def replace_value(prefix, key, place, raw):
+    """Writes other bytes of a tensor, with a checksum that fits."""
     with open(prefix + '.data-00000-of-00001', 'rb+') as data:
-        data.seek(data.read().index(raw))
-        data.write(wrong)
-    replace_checksum(prefix + '.index', key, masked_crc(wrong))
+        data.seek(place)
+        data.write(raw)
+    replace_checksum(prefix + '.index', key, masked_crc(raw))
 
 
 SUFFIX = '/.ATTRIBUTES/VARIABLE_VALUE'
