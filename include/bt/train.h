@@ -16,9 +16,10 @@
 /* A value that the run is asked for by its name (--fail_below). */
 typedef struct bt_train_asked {
     const char *flag; /* for messages */
-    /* [BT_METRIC_NAME_MAX], of the caller; what names a class as the user writes it becomes the
-     * name in the run's values, before anything is trained. */
-    char *name;
+    const char *name; /* as the user writes it: a class of any length */
+    /* [BT_METRIC_NAME_MAX], of the caller; may be name itself. A run that evaluates writes here,
+     * before anything is trained, under which name its values have it; others leave it. */
+    char *own;
 } bt_train_asked;
 
 typedef struct bt_train_args {

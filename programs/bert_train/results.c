@@ -47,7 +47,13 @@ static bt_status read_limit(const char *flag, const char *text, size_t n, result
     char              number[64];
     const char *const equals = memchr(text, '=', n);
     const size_t      n_name = equals != NULL ? (size_t)(equals - text) : 0;
-    if (n_name == 0 || n_name >= sizeof out->name || n - n_name - 1 >= sizeof number) {
+    if (n_name >= sizeof out->name) {
+        return BT_FAIL(err, BT_E_CONFIG,
+                       "%s: the name '%.*s...' is longer than %zu bytes: write a class whose name "
+                       "is that long by its number (f1/number/3)",
+                       flag, 60, text, sizeof out->name - 1);
+    }
+    if (n_name == 0 || n - n_name - 1 >= sizeof number) {
         return BT_FAIL(err, BT_E_CONFIG, "%s: '%.*s' is not NAME=NUMBER (cls_accuracy=0.9)", flag,
                        (int)(n < 100 ? n : 100), text);
     }
@@ -71,7 +77,7 @@ static bt_status add_limit(run_result *r, const result_limit *limit, bt_error *e
     }
     result_limit *const own = &r->limits[r->n_limits];
     *own = *limit;
-    r->asked[r->n_limits++] = (bt_train_asked){own->flag, own->name};
+    r->asked[r->n_limits++] = (bt_train_asked){own->flag, own->name, own->name};
     return BT_OK;
 }
 

@@ -234,25 +234,31 @@ static bt_status fail_metric(const bt_conf *conf, bt_conf_mode mode, const char 
         key);
 }
 
+static const char best_key[] = "trainer.best_checkpoint_eval_metric";
+
 /* A metric that nobody named is that of the best checkpoint. */
 static bt_status choose_metric(sweep *s, const bt_conf *conf, bt_conf_mode mode, bt_error *err) {
-    static const char key[] = "trainer.best_checkpoint_eval_metric";
     const char *const named = bt_flags_string(s->flags, "metric");
-    const char *const goal = bt_flags_string(s->flags, "goal");
-    const char *const own = bt_conf_peek_str(conf, key);
+    const char *const best = bt_conf_peek_str(conf, best_key);
     const bool        has_named = named != NULL && named[0] != '\0';
-    if (!has_named && own[0] == '\0') {
-        return fail_metric(conf, mode, key, err);
+    if (!has_named && best[0] == '\0') {
+        return fail_metric(conf, mode, best_key, err);
     }
-    s->metric = bt_arena_strdup(&s->texts, has_named ? named : own);
+    s->metric = bt_arena_strdup(&s->texts, has_named ? named : best);
     if (s->metric == NULL) {
         return BT_FAIL(err, BT_E_NOMEM, "out of memory for a name");
     }
-    BT_TRY(bt_train_check_value_name(conf, mode, s->metric, "--metric", err));
-    const bool is_own =
-        bt_str_equal(s->metric, own) ||
-        (bt_str_starts_with(s->metric, "best_") && bt_str_equal(s->metric + strlen("best_"), own));
-    if (goal == NULL && !is_own) {
+    return bt_train_check_value_name(conf, mode, s->metric, "--metric", err);
+}
+
+/* best: the metric of the best checkpoint; both by their names in the results, where one class may
+ * be written in two ways. */
+static bt_status choose_goal(sweep *s, const bt_conf *conf, const char *best, bt_error *err) {
+    static const char start[] = "best_";
+    const char *const goal = bt_flags_string(s->flags, "goal");
+    const size_t      n_start = bt_str_starts_with(s->metric, start) ? strlen(start) : 0;
+    if (goal == NULL && !bt_str_equal(s->metric, best) &&
+        !bt_str_equal(s->metric + n_start, best)) {
         return BT_FAIL(err, BT_E_CONFIG,
                        "--metric=%s: say whether more of it is better (--goal=max) or less "
                        "(--goal=min)",
@@ -267,17 +273,21 @@ static bt_status choose_metric(sweep *s, const bt_conf *conf, bt_conf_mode mode,
 
 /* What a run says of its data and configuration; the metric becomes the name in its results. */
 static bt_status check_run(sweep *s, const bt_train_args *args, bt_error *err) {
-    char                 name[BT_METRIC_NAME_MAX];
-    const bt_train_asked asked = {"--metric", name};
+    char              name[BT_METRIC_NAME_MAX] = ""; /* stays so in a run that evaluates nothing */
+    char              best_name[BT_METRIC_NAME_MAX] = "";
+    const char *const best = bt_conf_peek_str(args->conf, best_key);
+    const bt_train_asked asked[] = {{"--metric", s->metric, name}, {best_key, best, best_name}};
     bt_train_args        once = *args;
-    once.asked = &asked;
-    once.n_asked = strlen(s->metric) < sizeof name ? 1 : 0; /* of a class by a longer name: none */
-    (void)snprintf(name, sizeof name, "%s", s->metric);
+    once.asked = asked;
+    once.n_asked = bt_flags_string(s->flags, "goal") == NULL && best[0] != '\0' ? 2 : 1;
     BT_TRY(bt_train_check(&once, err));
-    if (once.n_asked > 0) {
+    if (name[0] != '\0') {
         s->metric = bt_arena_strdup(&s->texts, name);
     }
-    return s->metric != NULL ? BT_OK : BT_FAIL(err, BT_E_NOMEM, "out of memory for a name");
+    if (s->metric == NULL) {
+        return BT_FAIL(err, BT_E_NOMEM, "out of memory for a name");
+    }
+    return choose_goal(s, args->conf, best_name[0] != '\0' ? best_name : best, err);
 }
 
 /* Of the first trial: what the whole sweep stands on. */

@@ -152,6 +152,17 @@ static size_t exact_bytes(const char *name) {
     return 0;
 }
 
+/* What names no class is a value's name as it stands. */
+static bt_status keep_asked(const bt_train_asked *asked, bt_error *err) {
+    const size_t n = strlen(asked->name);
+    if (n >= BT_METRIC_NAME_MAX) {
+        return BT_FAIL(err, BT_E_CONFIG, "%s: no value has a name of %zu bytes: '%.100s...'",
+                       asked->flag, n, asked->name);
+    }
+    memmove(asked->own, asked->name, n + 1);
+    return BT_OK;
+}
+
 /* What stands before the metric's own name stays. */
 static bt_status settle_asked(const names_known *known, const bt_train_asked *asked,
                               bt_error *err) {
@@ -161,14 +172,14 @@ static bt_status settle_asked(const names_known *known, const bt_train_asked *as
     char                           name[BT_METRIC_NAME_MAX];
     char                           whole[2 * BT_METRIC_NAME_MAX];
     if (bt_metrics_class_stem(config->unit, config->n_classes, asked->name + start) == 0) {
-        return BT_OK;
+        return keep_asked(asked, err);
     }
     if (bt_metrics_find_name(known->metrics, config, asked->name + start, name, err) != BT_OK) {
         return bt_error_prefix(err, "%s", asked->flag);
     }
     const int n = snprintf(whole, sizeof whole, "%.*s%s", (int)start, asked->name, name);
     BT_ASSERT(n > 0 && n < BT_METRIC_NAME_MAX);
-    memcpy(asked->name, whole, (size_t)n + 1);
+    memcpy(asked->own, whole, (size_t)n + 1);
     return BT_OK;
 }
 

@@ -15,7 +15,8 @@ BT_MUST_USE bt_status config_check(const bt_conf *conf, bt_conf_mode mode, bt_er
 /* The i-th value that an evaluation reports, or NULL after the last. */
 const char *config_reported_name(const bt_task *task, const bt_task_plan *plan, size_t i);
 /* result_names.c: where the metrics of the evaluation know their classes. *best_metric (NULL: no
- * best checkpoint is kept) and args->asked become the names that values are written under;
+ * best checkpoint is kept) and what args->asked asks for become the names that values are written
+ * under;
  * BT_E_CONFIG for a class that has none. */
 typedef struct names_known {
     const bt_metrics        *metrics;

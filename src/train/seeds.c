@@ -67,7 +67,7 @@ static const bt_metric_value *find_value(const bt_train_summary *summary, const 
 static bool has_asked(const bt_train_args *args, const bt_train_summary *summary) {
     bool has = true;
     for (size_t i = 0; i < args->n_asked; i++) {
-        has = has && find_value(summary, args->asked[i].name) != NULL;
+        has = has && find_value(summary, args->asked[i].own) != NULL;
     }
     return has;
 }

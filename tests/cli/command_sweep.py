@@ -82,6 +82,23 @@ class Sweep(e2e.Case):
         result = self.sweep('no', *more, '--metric=f1/nobody', override='task.metrics=[per_class]', code=2)
         self.assertRegex(result.stderr, "--metric: no value .*'f1/nobody'.*'f1/very_pos'")
 
+    def test_a_class_with_a_long_name(self):
+        """Which its values call by its number; and a class in two spellings is one metric, whose goal is known."""
+        name = 'pos' + '_' * 90
+        with open(self.path('t.csv'), encoding='utf-8') as source:
+            self.write('u.csv', source.read().replace(',pos', ',' + name).replace(',neg', ',so bad'))
+        grid = ['--grid=%s=0.0' % DROPOUT, '--train=u.csv']
+        told = json.loads(self.sweep('out', *grid, '--format=json', '--metric=f1/' + name, steps=2,
+                                     override='task.metrics=[per_class]').stdout)
+        self.assertRegex(told['metric'], r'^f1/number/[01]$')
+        self.assertIsInstance(told['trials'][0]['mean'], float)
+        for metric, code in (('f1/so_bad', 0), ('best_f1/so bad', 0), ('recall/so_bad', 2)):
+            flags = [flag for flag in self.command('none', *grid, '--metric=' + metric, '--dry_run', override=(
+                'task.metrics=[per_class],trainer.best_checkpoint_export_subdir=best,'
+                'trainer.best_checkpoint_eval_metric=f1/so bad')) if not flag.startswith('--goal')]
+            result = e2e.run(flags, cwd=self.folder)
+            self.assertEqual((result.code, '--goal=max' in result.stderr), (code, code == 2), str(result))
+
     def test_grid(self):
         """All combinations in order, with all seeds; means, deviations and the best; files beside the runs."""
         grid = '--grid=%s=1e-6,1e-2;%s=0.0,0.2' % (RATE, DROPOUT)

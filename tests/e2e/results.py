@@ -126,6 +126,7 @@ class Results(e2e.Case):
     def test_refused_before_training(self):
         rows = [('--fail_below=cls_acuracy=0.9', "did you mean 'cls_accuracy'?"),
                 ('--fail_below=cls_accuracy', 'is not NAME=NUMBER'),
+                ('--fail_below=f1/' + 77 * 'x' + '=0.5', 'is longer than 79 bytes'),
                 ('--fail_below=cls_accuracy=high', "'high' is not a number"),
                 ('--fail_below=cls_accuracy=nan', "'nan' is not a number"),
                 ('--fail_above=cls_accuracy=1,cls_accuracy=2', 'has two limits'),
