@@ -8,6 +8,7 @@ import sys
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), '../reliability/support'))
 import jobs  # noqa: E402
 from jobs import e2e  # noqa: E402
+import ranks  # noqa: E402
 
 PRECISIONS = ('', 'runtime.precision=int8', 'runtime.mixed_precision_dtype=bfloat16')
 
@@ -113,13 +114,15 @@ class Diverged(e2e.Case):
         result = self.train(expect=6, mode='train', override=keys + self.RATE % '3e38' + ',trainer.train_steps=2')
         self.assertRegex(self.one_error(result), 'step 2: .*ckpt-2 is not saved, and what was saved before stays')
 
+    def recovery(self, keys, boundary, rates):
+        return ('trainer.optimizer_config.learning_rate.type=stepwise,'
+                'trainer.optimizer_config.learning_rate.stepwise.boundaries=[%d],'
+                'trainer.optimizer_config.learning_rate.stepwise.values=%s,trainer.optimizer_config.warmup.type=null,'
+                'trainer.checkpoint_interval=1,trainer.train_steps=6,trainer.report=false,'
+                'trainer.recovery_max_trials=2,%s' % (boundary, rates, keys))
+
     def recover(self, model_dir, keys, boundary, rates, expect=0):
-        return self.train(expect=expect, mode='train', model_dir=model_dir, override=(
-            'trainer.optimizer_config.learning_rate.type=stepwise,'
-            'trainer.optimizer_config.learning_rate.stepwise.boundaries=[%d],'
-            'trainer.optimizer_config.learning_rate.stepwise.values=%s,trainer.optimizer_config.warmup.type=null,'
-            'trainer.checkpoint_interval=1,trainer.train_steps=6,trainer.report=false,'
-            'trainer.recovery_max_trials=2,%s' % (boundary, rates, keys)))
+        return self.train(expect=expect, mode='train', model_dir=model_dir, override=self.recovery(keys, boundary, rates))
 
     def test_a_recovery_goes_back_from_such_weights(self):
         """To the newest checkpoint, each time that a save is due; before the first one to the beginning."""
@@ -135,6 +138,20 @@ class Diverged(e2e.Case):
         result = self.recover('early', keys, 0, '[3e38, 1e-9]')
         self.assertIn('after its update: recovered the model from its initial weights at step 1 (trial 1 of 2)', result.stderr)
         self.assertEqual(e2e.read_jsonl(self.path('early'))[-1]['step'], 6)
+        # two processes go back together: no infinite weight stays in the one that does not look
+        job, addresses = ranks.Job(e2e.program(), cwd=self.folder), ranks.addresses_of(2)
+        self.addCleanup(job.kill)
+        keys += ',runtime.distribution_strategy=multi_worker_mirrored'
+        for rank in range(2):
+            job.start(ranks.tf_config(addresses, rank), *self.args(
+                mode='train', model_dir='two', override=self.recovery(keys, 0, '[3e38, 1e-9]')))
+        for code, _out, err in job.end():
+            self.assertEqual(code, 0, err)
+        want, got = (e2e.trained_values(self.path(name, 'ckpt-6')) for name in ('early', 'two'))
+        self.assertEqual(sorted(want), sorted(got))
+        for name, raw in want.items():
+            for x, y in zip(e2e.array.array('f', raw), e2e.array.array('f', got[name])):
+                self.assertLessEqual(abs(x - y), 1e-6, name)
 
     def test_an_optimizer_begins_again(self):
         """Nothing of the bad steps stays in its slots and averages."""
@@ -143,7 +160,7 @@ class Diverged(e2e.Case):
         self.assertRegex(result.stderr, 'training loss -?nan: recovered the model from its initial weights at step 2')
         self.assertEqual(len(result.stderr.split('recovered')), 2, str(result))
         for name, raw in e2e.trained_values(self.path('out/ckpt-6')).items():
-            self.assertLess(max(map(abs, e2e.array.array('f', raw))), 10, name)
+            self.assertTrue(all(abs(x) < 10 for x in e2e.array.array('f', raw)), name)
 
 
 if __name__ == '__main__':

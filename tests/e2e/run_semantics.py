@@ -361,12 +361,16 @@ class Rules(Run):
         self.train(mode='train')
         words = [e2e.program()] + self.args(mode='eval')
         with subprocess.Popen(words, cwd=self.folder, stderr=subprocess.PIPE, text=True) as child:
-            for line in child.stderr:
-                if 'restored step 20' in line:
-                    for name in ('ckpt-20.index', 'ckpt-20.data-00000-of-00001'):
-                        os.rename(self.path('out', name), self.path(name))
-                    break
-            told = child.stderr.read()
+            try:
+                for line in child.stderr:
+                    if 'restored step 20' in line:
+                        for name in ('ckpt-20.index', 'ckpt-20.data-00000-of-00001'):
+                            os.rename(self.path('out', name), self.path(name))
+                        break
+                told = child.stderr.read()
+            except BaseException:  # which would wait for it else
+                child.kill()
+                raise
         self.assertEqual(child.returncode, 0, told)
         best = self.path('out/best_ckpt')
         self.same_values(os.path.join(best, e2e.read_state_file(best)[0]), self.path('ckpt-20'))
