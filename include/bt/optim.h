@@ -17,8 +17,9 @@ enum { BT_OPTIM_MAX_SLOTS = 4 };
 
 /* What the configuration leaves open: derived steps replace nulls (docs/deviations.md). */
 typedef struct bt_optim_derived {
-    int64_t train_steps;  /* decay_steps: null means this */
-    int64_t warmup_steps; /* warmup_steps: null means this */
+    int64_t train_steps;   /* decay_steps: null means this */
+    int64_t warmup_steps;  /* warmup_steps: null means this */
+    bool    makes_no_step; /* only asked what it is: runtime.isa may be of another machine */
 } bt_optim_derived;
 
 /* What is wrong or missing in trainer.optimizer_config; bt_optim_create takes it for granted. */

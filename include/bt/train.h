@@ -86,8 +86,8 @@ BT_MUST_USE bt_status bt_train_check_conf(const bt_conf *conf, bt_conf_mode mode
                                           bt_conf_errors *errors, bt_error *err);
 
 /* Are the processors here that runtime.isa, runtime.pin and runtime.threads ask for? Of a
- * configuration that may lack keys; bt_train_run asks it before it reads data. BT_E_BACKEND,
- * BT_E_CONFIG, BT_E_RESOURCE. */
+ * configuration that may lack keys; bt_train_run asks it before it reads data. An export in float32
+ * computes nothing and asks for none. BT_E_BACKEND, BT_E_CONFIG, BT_E_RESOURCE. */
 BT_MUST_USE bt_status bt_train_check_processors(const bt_train_args *args, bt_error *err);
 
 /* Could a run of that mode end with a value of that name (--fail_below)? BT_E_CONFIG where it

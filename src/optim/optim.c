@@ -186,7 +186,7 @@ bt_status bt_optim_create(const bt_conf *conf, const bt_optim_derived *derived,
     BT_CHECK(read_ema(optim, conf, err));
     BT_CHECK(learning_rate_init(&optim->rate, conf, derived, err));
     BT_CHECK(bt_conf_get_str(conf, "runtime.isa", &isa, err));
-    BT_CHECK(bt_kern_select(isa, &optim->kern, err));
+    BT_CHECK(bt_kern_select(derived->makes_no_step ? "ref" : isa, &optim->kern, err));
     BT_CHECK(decide_params(optim, err));
     BT_CHECK(optim_read_multipliers(optim, conf, err));
     BT_CHECK(cut_chunks(optim, err));

@@ -53,7 +53,7 @@ static bt_status prepare_model(train_run *run, bt_error *err) {
     BT_TRY(model_dir_check(&run->dir, args->mode, err));
     BT_TRY(labels_settle(args->model_dir, &run->plan, &run->recorded_vocabulary, err));
     BT_TRY(bt_model_create(&run->plan.encoder, &run->plan.head, &run->model, err));
-    const bt_optim_derived derived = {.train_steps = 1, .warmup_steps = 0};
+    const bt_optim_derived derived = {.train_steps = 1, .makes_no_step = true};
     return bt_optim_create(args->conf, &derived, &run->model->table, &run->optim, err);
 }
 

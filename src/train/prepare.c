@@ -10,6 +10,7 @@
 #include "bt/base/cores.h"
 #include "bt/base/log.h"
 #include "bt/base/memory.h"
+#include "bt/export.h"
 #include "class_rule.h"
 #include "decision.h"
 #include "labels.h"
@@ -267,8 +268,12 @@ bt_status bt_train_check_processors(const bt_train_args *args, bt_error *err) {
     const bool           is_alone = args->job == NULL || args->job->size <= 1;
     bool                 on_devices = false;
     int64_t              n_threads = 0;
+    bt_export_precision  exported = BT_EXPORT_FLOAT32;
     BT_TRY(strategy_wants_devices(conf, &on_devices, err));
-    if (on_devices) {
+    BT_TRY(bt_export_find_precision(args->export_precision, &exported, err));
+    const bool only_copies =
+        args->mode == BT_CONF_MODE_EXPORT && exported == BT_EXPORT_FLOAT32; /* without an engine */
+    if (on_devices || only_copies) {
         return BT_OK;
     }
     bt_exec_config config = {.isa = bt_conf_peek_str(conf, "runtime.isa")};

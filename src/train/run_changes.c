@@ -183,7 +183,7 @@ static bool other_slots(const changes *c) {
     bt_optim              *then = NULL;
     bt_error               ignored = BT_ERROR_INIT;
     const bt_optim *const  now = c->now->optim;
-    const bt_optim_derived derived = {.train_steps = 1};
+    const bt_optim_derived derived = {.train_steps = 1, .makes_no_step = true};
     if (now == NULL || !has_optimizer(c->then) ||
         bt_optim_create(c->then, &derived, c->now->table, &then, &ignored) != BT_OK) {
         return false; /* it cannot be built any more: its type says so */

@@ -54,6 +54,20 @@ class Pinning(e2e.Case):
             if code != 0:
                 self.assertIn("instruction set '%s' was asked for, but this" % other, self.one_error(result))
 
+    def test_an_export_computes_nothing(self):
+        """In float32: a run of a large machine is exported on a small one, whose processor is another."""
+        self.train(mode='train', override='trainer.train_steps=1,trainer.report=false')
+        other = next(isa for isa in ('neon', 'avx2') if isa not in e2e.instruction_sets())
+        args = ['--mode=export', '--model_dir=' + self.path('out'), '--params_override=runtime.threads=1024,runtime.pin=cores',
+                '--isa=' + other]
+        told = e2e.run(args + ['--export_format=hf', '--output_path=' + self.path('hf')])
+        self.assertEqual(told.code, 0, str(told))
+        self.assertTrue(os.path.exists(self.path('hf', 'model.safetensors')))
+        # in 8 bits the validation data is evaluated
+        told = e2e.run(args + ['--export_format=onnx', '--export_precision=int8', '--output_path=' + self.path('onnx')])
+        self.assertEqual(told.code, 5, str(told))
+        self.assertIn("instruction set '%s' was asked for" % other, self.one_error(told))
+
     def test_not_with_a_blas(self):
         result = self.train(expect=2, override='runtime.matmul=blas,runtime.pin=nodes')
         self.assertIn('runtime.pin: a BLAS has threads of its own', result.stderr)
