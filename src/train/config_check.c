@@ -184,11 +184,22 @@ static bt_status check_loss_scale(const bt_conf_check *c) {
 
 #define DTYPE "runtime.mixed_precision_dtype"
 
+/* Whoever leaves the comparison out believes that it is computed in 8 bits. */
+static bt_status check_compares_something(const bt_conf_check *c) {
+    static const char path[] = "runtime.precision_compared";
+    const bool        is_false =
+        !bt_conf_peek_is_null(c->conf, path) && bt_conf_peek_is_empty(c->conf, path);
+    return is_false ? bt_conf_check_fail(c, path, NULL,
+                                         "nothing is computed in 8 bits: set runtime.precision to "
+                                         "int8, or leave this out")
+                    : BT_OK;
+}
+
 /* Weights in 8 bits are for a pass that nothing comes after. */
 static bt_status check_precision(const bt_conf_check *c) {
     static const char path[] = "runtime.precision";
     if (bt_conf_peek_is_empty(c->conf, path)) {
-        return BT_OK;
+        return check_compares_something(c);
     }
     if (c->mode == BT_CONF_MODE_EXPORT) {
         return bt_conf_check_fail(c, path, NULL,

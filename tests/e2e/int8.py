@@ -152,6 +152,9 @@ class Int8(e2e.Case):
                      (mode, ',runtime.distribution_strategy=tpu', 'devices compute in what'),
                      (mode, ',runtime.pjrt_plugin=/nowhere.so', 'devices compute in what'),
                      (mode, '4', "'int84'")]
+        for mode in ('eval', 'predict', 'train'):
+            told = self.start('sentence', mode, 'runtime.precision_compared=false', code=2, more=['--dry_run'])
+            self.assertIn('nothing is computed in 8 bits: set runtime.precision to int8', self.one_error(told))
         for task in jobs.TASKS:
             for mode, more, why in rows:
                 told = self.start(task, mode, INT8 + more, code=2, more=['--dry_run'])
