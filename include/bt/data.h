@@ -261,7 +261,7 @@ BT_MUST_USE bt_status bt_data_row_texts(bt_data_stream *stream, int64_t row,
 /* The row at a place of the first epoch (bt_batch.first_record counts places). */
 int64_t bt_data_row_at(const bt_data_stream *stream, int64_t place);
 /* "row 5 (FILE:7)", of the row at a place of any epoch, for messages: its number among all rows,
- * and where it is known its file. Ends the reading ahead. */
+ * and where it is known, and can still be read, its file. Ends the reading ahead. */
 BT_MUST_USE bt_status bt_data_say_row(bt_data_stream *stream, int64_t place, bt_str *out,
                                       bt_error *err);
 /* The class of a row of a table: ends the reading ahead, too. */

@@ -274,6 +274,21 @@ int64_t bt_data_row_at(const bt_data_stream *stream, int64_t place) {
     return data_order_at(&stream->order, 0, (uint64_t)place);
 }
 
+/* " (FILE:7)"; nothing where the file cannot be read any more: whoever tells of the row has a fault
+ * of their own to tell. */
+static bt_status append_where(data_rows *rows, int64_t row, bt_str *out, bt_error *err) {
+    bt_str    place = BT_STR_INIT;
+    bt_error  ignored = BT_ERROR_INIT;
+    bt_status rc = rows->ops->where(rows, row, &place, &ignored);
+    if (rc == BT_OK) {
+        rc = bt_str_appendf(out, err, " (%s)", bt_str_text(&place));
+    } else {
+        rc = rc == BT_E_NOMEM ? BT_FAIL(err, rc, "%s", ignored.msg) : BT_OK;
+    }
+    bt_str_deinit(&place);
+    return rc;
+}
+
 bt_status bt_data_say_row(bt_data_stream *stream, int64_t place, bt_str *out, bt_error *err) {
     data_rows *const rows = stream->rows;
     BT_ASSERT(place >= 0);
@@ -284,12 +299,7 @@ bt_status bt_data_say_row(bt_data_stream *stream, int64_t place, bt_str *out, bt
     const uint64_t epoch = (uint64_t)(place / rows->n_rows);
     const int64_t  row = data_order_at(&stream->order, epoch, (uint64_t)(place % rows->n_rows));
     BT_TRY(bt_str_appendf(out, err, "row %" PRId64, row));
-    if (rows->ops->where == NULL) {
-        return BT_OK;
-    }
-    BT_TRY(bt_str_append(out, " (", err));
-    BT_TRY(rows->ops->where(rows, row, out, err));
-    return bt_str_append_char(out, ')', err);
+    return rows->ops->where == NULL ? BT_OK : append_where(rows, row, out, err);
 }
 
 bt_status bt_data_row_label(bt_data_stream *stream, int64_t row, int64_t *label, bt_error *err) {

@@ -189,12 +189,33 @@ static void test_close_and_seek_at_any_moment(void **state) {
     bt_data_close(NULL);
 }
 
+/* A message about a row has its number, if not its place in a file that is gone. */
+static void test_a_row_whose_file_is_gone(void **state) {
+    (void)state;
+    const char          *paths[1];
+    const bt_data_config config = two_files(paths);
+    const bt_data_schema schema = fixture_schema();
+    for (int is_gone = 0; is_gone < 2; is_gone++) {
+        bt_data_stream *stream = NULL;
+        bt_str          got = BT_STR_INIT;
+        assert_ok(bt_data_open(&config, &schema, &stream, err));
+        bt_fs_fail_at(BT_FS_OP_READ, (uint64_t)is_gone, true);
+        assert_ok(bt_data_say_row(stream, 13, &got, err));
+        bt_fs_fail_at(BT_FS_OP_READ, 0, false);
+        assert_true(bt_str_starts_with(bt_str_text(&got), "row "));
+        assert_int_equal(strstr(bt_str_text(&got), " (") == NULL, is_gone);
+        bt_str_deinit(&got);
+        bt_data_close(stream);
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_allocations_fail),
         cmocka_unit_test(test_files_fail),
         cmocka_unit_test(test_io_errors_are_not_skipped),
         cmocka_unit_test(test_close_and_seek_at_any_moment),
+        cmocka_unit_test(test_a_row_whose_file_is_gone),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
