@@ -136,10 +136,18 @@ static bt_status collect_values(train_run *run, const pass_sums *sums, double se
     return BT_OK;
 }
 
+static bt_status write_evaluation(train_run *run, const bt_train_values *values,
+                                  const bt_train_values *extra, bt_error *err) {
+    const run_figures seen = {.metrics = run->validation_metrics, .labels = &run->plan.labels};
+    BT_TRY(report_evaluation(run, values, err));
+    return run_log_record(run->log, RECORD_VALIDATION, run->step, values, extra, &seen, err);
+}
+
 static bt_status record_evaluation(train_run *run, const pass_sums *sums, double seconds,
                                    bt_error *err) {
     bt_train_values values = {.n = 0};
     bt_train_values extra = {.n = 0};
+    bt_status       best = BT_OK;
     /* the record of an evaluation, and the best checkpoint, come after the step's own checkpoint
      */
     BT_TRY(saver_join(run->saver, &run->saved, err));
@@ -147,7 +155,10 @@ static bt_status record_evaluation(train_run *run, const pass_sums *sums, double
     rounding_add(run, &values);
     if (best_is_on(run)) {
         if (run_writes(run)) {
-            BT_TRY(best_update(run, &values, err));
+            best = best_update(run, &values, err);
+        }
+        if (best != BT_OK && run->args->mode != BT_CONF_MODE_EVAL) {
+            return best; /* the evaluation is owed: it has no record, and is made again */
         }
         char   name[BT_METRIC_NAME_MAX];
         double value = 0;
@@ -168,9 +179,9 @@ static bt_status record_evaluation(train_run *run, const pass_sums *sums, double
     if (!run_writes(run)) {
         return BT_OK;
     }
-    BT_TRY(report_evaluation(run, &values, err));
-    const run_figures seen = {.metrics = run->validation_metrics, .labels = &run->plan.labels};
-    return run_log_record(run->log, RECORD_VALIDATION, run->step, &values, &extra, &seen, err);
+    /* one by itself has its numbers, if there is no room for the checkpoint */
+    const bt_status rc = write_evaluation(run, &values, &extra, best == BT_OK ? err : NULL);
+    return best == BT_OK ? rc : best;
 }
 
 static bt_status sum_up(train_run *run, pass_sums *sums, bt_error *err) {

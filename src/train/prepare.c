@@ -335,7 +335,10 @@ bt_status run_complete(train_run *run, bt_error *err) {
     run->exec = NULL;
     const bt_status rc = create_whole(run, err);
     return rc == BT_E_NOMEM
-               ? bt_error_prefix(err, "the optimizer's state, which the best checkpoint holds")
+               ? bt_error_prefix(err,
+                                 "the evaluation is made, its best checkpoint is not, which holds "
+                                 "the optimizer's state too (without "
+                                 "trainer.best_checkpoint_export_subdir there is none)")
                : rc;
 }
 

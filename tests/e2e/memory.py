@@ -65,18 +65,30 @@ class Memory(e2e.Case):
     def test_training(self):
         self.assertLess(self.grows('train', 'trainer.train_steps=200'), ROOM)
 
+    def check_without_room_for_the_best(self, model):
+        """An evaluation by itself has its values before it asks for the memory that its best
+        checkpoint takes."""
+        limit = {'before': lambda: resource.setrlimit(resource.RLIMIT_AS, (300 * MIB, 300 * MIB))}
+        told = self.train(mode='eval', override=model, expect=4, run_how=limit)
+        self.assertRegex(self.one_error(told), 'the evaluation is made, its best checkpoint is not, .*'
+                         'trainer.best_checkpoint_export_subdir .*: out of memory: the model has')
+        self.assertIn('| cls_accuracy ', told.stderr)
+        record = e2e.read_jsonl(self.path('out'))[-1]
+        self.assertEqual(record['kind'], 'validation')
+        self.assertIn('cls_accuracy', record)
+
     def test_evaluation_and_prediction_have_no_optimizer(self):
         """The model has 19 million parameters, 73 MiB; gradients and slots would be 220 more."""
         model = MODEL % (60000, 8, '')
         best = ',trainer.best_checkpoint_export_subdir='  # else the first evaluation saves
         train = self.train(mode='train', override=model, run_how={'watch_memory': True})
+        self.check_without_room_for_the_best(model)
         evaluation = self.train(mode='eval', override=model + best, run_how={'watch_memory': True})
         predict = self.train(mode='predict', override=model, run_how={'watch_memory': True})
         peaks = [run.peak_bytes / MIB for run in (train, evaluation, predict)]
         print('train, evaluation, prediction: peaks of %.1f, %.1f, %.1f MiB' % tuple(peaks))
         self.assertGreater(peaks[0], 4 * 73)
         self.assertLess(max(peaks[1:]), peaks[0] - 2.5 * 73)
-
 
     def least(self, mode, override, tries):
         """Of a few runs, in MiB."""

@@ -40,7 +40,7 @@ static bt_status check_room(const exec_cpu *exec, bt_error *err) {
     }
     return BT_FAIL(err, BT_E_NOMEM,
                    "out of memory: the model has %" PRId64 " parameters, which take %.2f GiB with "
-                   "%s, and %.2f GiB are left: only a smaller model, or more memory, helps",
+                   "%s, and %.2f GiB are left: a smaller model, or more memory, helps",
                    exec->model->table.n_elements, (double)n_bytes / 0x1p30,
                    optim == NULL ? "nothing else" : "their gradients and the optimizer's slots",
                    (double)left / 0x1p30);
