@@ -524,8 +524,10 @@ static bt_status tell_engine(train_run *run, bt_error *err) {
     (void)err;
     const bool is_rounded = rounding_is_on(run); /* once it is, a line says so */
     bt_log(BT_LOG_INFO, "%s%s%s; seed %" PRIu64, bt_exec_describe(run->exec),
-           is_rounded ? ", then in the encoder " : "", is_rounded ? run->config.precision : "",
-           run->config.seed);
+           !is_rounded              ? ""
+           : rounding_compares(run) ? ", then in the encoder "
+                                    : ", in the encoder ",
+           is_rounded ? run->config.precision : "", run->config.seed);
     return BT_OK;
 }
 

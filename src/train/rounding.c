@@ -3,7 +3,8 @@
  * runtime.precision: the weights of the encoder's products, and what they are multiplied with, in 8
  * bits. Nobody should have to guess what that costs: an evaluation is made in floats first, on the
  * same rows, and a prediction tells how far the first rows' results move; unless
- * runtime.precision_compared is false: then no weight is ever there as floats. */
+ * runtime.precision_compared is false: then weights are rounded as they are read, where
+ * only_evaluates (prepare.c) and the engine can have it so. */
 #include "rounding.h"
 
 #include <inttypes.h>

@@ -65,7 +65,7 @@ typedef struct train_run {
     gauges              *gauges;     /* of --prometheus_file; or NULL */
     bool                 is_partial; /* the engine has weights alone, and may need the rest */
     bt_ckpt_choice       start;      /* the checkpoint that the run went on from */
-    bt_ckpt             *start_ckpt; /* while the engine is partial: open, and so not gone */
+    bt_ckpt             *start_ckpt; /* while the engine is partial: kept open */
     bt_ckpt_manager     *saves;      /* of model_dir; opened when first needed */
     bt_ckpt_manager     *best_saves; /* of the best checkpoint's folder, likewise */
     saver               *saver;      /* NULL: saves are written between the steps */

@@ -300,7 +300,8 @@ bt_status snapshot_restore(train_run *run, const char *prefix, bool keep_data, b
     const bt_log_field fields[] = {bt_log_int("step", step), bt_log_text("path", prefix)};
     bt_log_event(BT_LOG_INFO, "restored", fields, BT_ARRAY_LEN(fields),
                  "restored step %" PRId64 " from %s", step, prefix);
-    if (run->is_partial) {
+    if (run->is_partial) { /* open, so its one data file is not gone if it is removed; of several,
+                            * which ours never have, each is opened when it is first read */
         run->start_ckpt = ckpt;
         ckpt = NULL;
     }

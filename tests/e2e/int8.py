@@ -80,7 +80,8 @@ class Int8(e2e.Case):
             told = self.start(task, 'eval', alone)
             record = self.evaluated(task)
             self.assertIn(': the encoder\'s weights take ', told.stderr)
-            for word in ('evaluating in float32 first', 'in int8 (', 'float32/'):
+            self.assertIn(', in the encoder int8; seed', told.stderr)
+            for word in ('then in the encoder', 'evaluating in float32 first', 'in int8 (', 'float32/'):
                 self.assertNotIn(word, told.stderr)
             self.assertEqual([name for name in record if name.startswith('float32/')], [])
             self.assertEqual(record[METRIC[task]], both[METRIC[task]])
