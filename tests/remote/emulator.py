@@ -11,7 +11,6 @@ import json
 import os
 import re
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -21,17 +20,12 @@ import urllib.request
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), 'support'))
 import remote_case  # noqa: E402
+import ranks  # noqa: E402 (found through remote_case)
 import store_server  # noqa: E402
 from remote_case import e2e  # noqa: E402
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 WORDS = 'the film was good bad great awful a plot actors and boring fun no idea'.split()
-
-
-def free_port():
-    with socket.socket() as s:
-        s.bind(('127.0.0.1', 0))
-        return s.getsockname()[1]
 
 
 class Damage(http.server.BaseHTTPRequestHandler):
@@ -73,7 +67,7 @@ class Stores:
 
     def setUp(self):
         super().setUp()
-        self.url = 'http://127.0.0.1:%d' % free_port()
+        self.url = 'http://127.0.0.1:%d' % ranks.free_ports(1)[0]
         self.start()
         self.env = dict(remote_case.CLEAN, HOME=self.folder, STORAGE_EMULATOR_HOST=self.url)
 

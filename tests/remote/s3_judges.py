@@ -21,9 +21,9 @@ import urllib.request
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), 'support'))
 import aws  # noqa: E402
-import emulator  # noqa: E402
 import relay  # noqa: E402
 import remote_case  # noqa: E402
+import ranks  # noqa: E402 (found through remote_case)
 from remote_case import e2e  # noqa: E402
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -55,7 +55,7 @@ class JudgedCase(e2e.Case):
         folder, why = get_judge(name)
         if folder is None or get_judge('moto')[0] is None:
             raise unittest.SkipTest(why or 'no boto3')
-        cls.url = 'http://127.0.0.1:%d' % emulator.free_port()
+        cls.url = 'http://127.0.0.1:%d' % ranks.free_ports(1)[0]
         cls.server = subprocess.Popen(
             [sys.executable, '-B', '-W', 'ignore'] + command + [cls.url.rsplit(':', 1)[1]],
             stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,

@@ -17,17 +17,25 @@ CLEAN = {k: v for k, v in os.environ.items()
 SLOW = 10 if e2e.SANITIZED else 1
 
 
+CLAIMS = []  # a name on this machine for each port given away, which ends with this process
+
+
 def free_ports(n):
-    """Below those that the system hands out, so that no connection of another test takes one."""
+    """n of them, each only once on this machine while this test runs: what has them listens later.
+    Below those that the system hands out, so that no connection of another test takes one."""
     found = []
     while len(found) < n:
         port = random.randrange(10000, 20000)
-        with socket.socket(socket.AF_INET6) as s:
-            try:
+        claim = socket.socket(socket.AF_UNIX)
+        try:
+            claim.bind('\0bert-train-test-port-%d' % port)
+            with socket.socket(socket.AF_INET6) as s:
                 s.bind(('::', port))
-                found.append(port)
-            except OSError:
-                pass
+        except OSError:
+            claim.close()
+            continue
+        CLAIMS.append(claim)
+        found.append(port)
     return found
 
 
