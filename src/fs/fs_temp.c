@@ -47,7 +47,7 @@ bt_status fs_temporary_name(const char *path, bt_str *out, bt_error *err) {
 }
 
 /* Locked, so that a sweep sees that it is being written. false: a sweep came between the open and
- * the lock, and has removed it or is about to. */
+ * the lock; it removes it, or, where another kernel may write it, leaves what is young. */
 static bool keep_from_sweeps(int fd) {
     struct stat st;
     if (flock(fd, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK) {
@@ -68,6 +68,7 @@ bt_status fs_temporary_open(const char *path, mode_t mode, char **temporary, int
             break;
         }
         if (*fd >= 0 && !keep_from_sweeps(*fd)) {
+            fs_discard(bt_str_text(&name));
             (void)close(*fd);
             *fd = -1;
             errno = EEXIST;

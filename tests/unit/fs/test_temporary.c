@@ -3,10 +3,12 @@
  * Temporary files: names that nobody can know, permissions, what a killed writer leaves and what a
  * sweep must not touch; and what is not a regular file where one is expected. */
 #define _GNU_SOURCE
+#include <dirent.h>
 #include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -304,8 +306,58 @@ static void test_pipe_as_output(void **state) {
     assert_int_equal(status, 0);
 }
 
+/* Locks every temporary file for a moment, until the pipe ends: a sweep that leaves what is young.
+ */
+static void look_at_all(const char *folder, int end) {
+    char byte = 0;
+    (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+    assert_int_equal(fcntl(end, F_SETFL, O_NONBLOCK), 0);
+    while (read(end, &byte, 1) != 0) {
+        DIR *const dir = opendir(folder);
+        for (struct dirent *e = readdir(dir); e != NULL; e = readdir(dir)) {
+            const int fd =
+                bt_fs_is_temporary(e->d_name) ? openat(dirfd(dir), e->d_name, O_RDWR) : -1;
+            if (fd >= 0) {
+                (void)flock(fd, LOCK_EX | LOCK_NB);
+                (void)close(fd);
+            }
+        }
+        (void)closedir(dir);
+    }
+    _exit(0);
+}
+
+/* Whoever finds its new file locked takes another name, and leaves nothing under the first. */
+static void test_looked_at_at_once(void **state) {
+    (void)state;
+    const char *const folder = test_temp_dir();
+    char              path[TEST_PATH_MAX];
+    int               end[2];
+    make_path(folder, "a", path);
+    assert_int_equal(pipe(end), 0);
+    const pid_t child = fork();
+    if (child == 0) {
+        (void)close(end[1]);
+        look_at_all(folder, end[0]);
+    }
+    const int n_tries = test_is_emulated() ? 1000 : 10000;
+    for (int i = 0; i < n_tries; i++) {
+        char *temporary = NULL;
+        int   fd = -1;
+        assert_ok(fs_temporary_open(path, 0666, &temporary, &fd, err));
+        assert_int_equal(unlink(temporary), 0);
+        (void)close(fd);
+        bt_free(temporary);
+    }
+    (void)close(end[1]);
+    assert_int_equal(waitpid(child, NULL, 0), child);
+    (void)close(end[0]);
+    assert_int_equal(count(folder), 0);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_looked_at_at_once),
         cmocka_unit_test(test_names),
         cmocka_unit_test(test_modes),
         cmocka_unit_test(test_sweep),
