@@ -23,17 +23,18 @@ class BenchGpu(e2e.Case):
     def start(self, *words):
         return subprocess.Popen(
             [sys.executable, '-B', BENCH, '--build=' + e2e.BUILD, '--small', '--python=/nowhere/python3',
-             *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+             *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+            bufsize=0,  # what readline() would read ahead, communicate() loses
             env=dict(os.environ, XLA_FLAGS=plugins.QUICK, PYTHONUNBUFFERED=''))
 
     def end(self, child):
         out, err = child.communicate(timeout=20 * e2e.TIMEOUT)
-        return child.returncode, out.splitlines(), err
+        return child.returncode, out.decode().splitlines(), err.decode()
 
     def test_small_form(self):
         child = self.start('--plugin=' + plugins.fetched('cpu'), '--minutes=30',
                            '--out=' + self.path('out.json'))
-        for begins in ('plug-in /', 'product 64 x 64'):
+        for begins in (b'plug-in /', b'product 64 x 64'):
             self.assertTrue(child.stdout.readline().startswith(begins))
         began = time.monotonic()
         code, lines, err = self.end(child)
