@@ -48,8 +48,11 @@ static void multiply_ref(const bt_kern_int8_tile *t) {
     }
 }
 
-static const bt_kern_int8 kern_int8_ref = {
-    .name = "int8", .rows = REF_ROWS, .quantize = quantize_ref, .multiply = multiply_ref};
+static const bt_kern_int8 kern_int8_ref = {.name = "int8",
+                                           .rows = REF_ROWS,
+                                           .panels = 1,
+                                           .quantize = quantize_ref,
+                                           .multiply = multiply_ref};
 
 static bool has_ref(void) {
     return true;

@@ -103,6 +103,7 @@ extern const bt_kern_int8 kern_int8_amx_model;
 #endif
 const bt_kern_int8 kern_int8_amx = {.name = NAME,
                                     .rows = ROWS,
+                                    .panels = 1,
                                     .start = start,
                                     .stop = stop,
                                     .quantize = kern_int8_quantize_512,

@@ -149,6 +149,6 @@ static void multiply(const bt_kern_int8_tile *t) {
 
 const bt_kern_int8 kern_int8_avx2 = {.name = "int8 (AVX2)",
                                      .rows = ROWS,
-                                     .more_panels = PANELS - 1,
+                                     .panels = PANELS,
                                      .quantize = quantize,
                                      .multiply = multiply};

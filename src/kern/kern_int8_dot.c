@@ -56,5 +56,8 @@ static void multiply(const bt_kern_int8_tile *t) {
     }
 }
 
-const bt_kern_int8 kern_int8_dot = {
-    .name = "int8 (SDOT)", .rows = ROWS, .quantize = kern_int8_quantize_neon, .multiply = multiply};
+const bt_kern_int8 kern_int8_dot = {.name = "int8 (SDOT)",
+                                    .rows = ROWS,
+                                    .panels = 1,
+                                    .quantize = kern_int8_quantize_neon,
+                                    .multiply = multiply};

@@ -84,5 +84,6 @@ static void multiply(const bt_kern_int8_tile *t) {
 
 const bt_kern_int8 kern_int8_mmla = {.name = "int8 (USMMLA)",
                                      .rows = ROWS,
+                                     .panels = 1,
                                      .quantize = kern_int8_quantize_neon,
                                      .multiply = multiply};

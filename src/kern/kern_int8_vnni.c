@@ -50,5 +50,6 @@ static void multiply(const bt_kern_int8_tile *t) {
 
 const bt_kern_int8 kern_int8_vnni = {.name = "int8 (AVX512_VNNI)",
                                      .rows = ROWS,
+                                     .panels = 1,
                                      .quantize = kern_int8_quantize_512,
                                      .multiply = multiply};

@@ -150,7 +150,7 @@ bt_nn_int8_rows bt_nn_int8_round(const bt_kern_int8 *kern, void *memory, const f
 void bt_nn_int8_dense_forward(const bt_kern_int8 *kern, float *out, const bt_nn_int8_rows *in,
                               const bt_nn_int8_dense *dense, bool accumulate) {
     BT_ASSERT(in->K == dense->K);
-    const int64_t most_cols = (1 + kern->more_panels) * COLS;
+    const int64_t most_cols = kern->panels * COLS;
     for (int64_t col = 0; col < dense->N; col += most_cols) {
         const int64_t n_cols = dense->N - col < most_cols ? dense->N - col : most_cols;
         for (int64_t row = 0; row < in->n_rows; row += kern->rows) {

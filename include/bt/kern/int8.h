@@ -55,15 +55,14 @@ typedef struct bt_kern_int8_tile {
     int64_t                 ld_a;
     const bt_kern_int8_row *rows;
     bt_kern_int8_panel      panel;
-    int64_t                 n_rows, n_cols; /* 1 to the kernel's rows, to 32 of each panel */
-    int64_t                 depth;          /* a multiple of BT_KERN_INT8_DEPTH_STEP */
-    bool                    accumulate;
+    int64_t n_rows, n_cols; /* 1 to the kernel's rows, to 32 of each of its panels */
+    int64_t depth;          /* a multiple of BT_KERN_INT8_DEPTH_STEP */
+    bool    accumulate;
 } bt_kern_int8_tile;
 
 typedef struct bt_kern_int8 {
-    const char *name;        /* "int8 (AVX512_VNNI)" */
-    int64_t     rows;        /* of a tile at most */
-    int64_t     more_panels; /* of a tile at most, beside one */
+    const char *name;         /* "int8 (AVX512_VNNI)" */
+    int64_t     rows, panels; /* of a tile at most */
     /* Called by a thread before its first tile and after its last one; or NULL. */
     void (*start)(void);
     void (*stop)(void);

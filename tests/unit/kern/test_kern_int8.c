@@ -188,7 +188,7 @@ static void tiles_have_the_same_bits(const bt_kern_int8 *kern) {
 static void check_panels(const bt_kern_int8 *kern, int64_t n_rows, int64_t K, int64_t n_last,
                          bool accumulate) {
     const bt_kern_int8 *const ref = bt_kern_int8_variant(0);
-    const int64_t             n_panels = 1 + kern->more_panels;
+    const int64_t             n_panels = kern->panels;
     const int64_t             depth = bt_kern_int8_depth(K);
     bt_kern_int8_tile         t = {.c = c_wide,
                                    .ld_c = LD_WIDE,
@@ -200,7 +200,8 @@ static void check_panels(const bt_kern_int8 *kern, int64_t n_rows, int64_t K, in
                                    .n_cols = (n_panels - 1) * COLS + n_last,
                                    .depth = depth,
                                    .accumulate = accumulate};
-    assert_true(kern->rows >= n_rows && kern->rows <= MAX_ROWS && n_panels <= MOST_PANELS);
+    assert_true(kern->rows >= n_rows && kern->rows <= MAX_ROWS && n_panels >= 1 &&
+                n_panels <= MOST_PANELS);
     fill(panel_bias, BT_ARRAY_LEN(panel_bias), 6, 1);
     fill(c_wide, BT_ARRAY_LEN(c_wide), 7, 1);
     memcpy(c_wide_ref, c_wide, sizeof c_wide);
