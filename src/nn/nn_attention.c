@@ -9,8 +9,6 @@
 #include "bt/base/time.h"
 #include "nn_internal.h"
 
-enum { QUERY_ROWS = 64 };
-
 /* What Model Garden adds to the score of a masked key, in float32: a row with every key masked is
  * then uniform, as float32 has steps of 64 there. */
 static const float masked_score = -1.0e9f;
@@ -29,11 +27,11 @@ typedef struct tiles {
     float *k_t, *v_t;                 /* [D,n] */
     float *mask;                      /* [n] what is added to a row of scores */
     float *mult;                      /* [n] */
-    float *scores, *p, *p_kept, *d_p; /* [QUERY_ROWS,n] */
+    float *scores, *p, *p_kept, *d_p; /* [NN_QUERY_ROWS,n] */
 } tiles;
 
 int64_t bt_nn_thread_scratch_size(int64_t max_length, int64_t head_dim, int64_t max_cols) {
-    const int64_t for_attention = max_length * (2 * head_dim + 2 + 4 * QUERY_ROWS);
+    const int64_t for_attention = max_length * (2 * head_dim + 2 + 4 * NN_QUERY_ROWS);
     const int64_t for_rows = 2 * max_cols;
     /* whole cache lines, so that two threads do not share one */
     return ((for_attention > for_rows ? for_attention : for_rows) + 15) / 16 * 16 + 16;
@@ -42,35 +40,47 @@ int64_t bt_nn_thread_scratch_size(int64_t max_length, int64_t head_dim, int64_t 
 static tiles cut_tiles(float *scratch, int64_t n, int64_t D) {
     tiles t;
     t.scores = scratch;
-    t.p = t.scores + QUERY_ROWS * n;
-    t.p_kept = t.p + QUERY_ROWS * n;
-    t.d_p = t.p_kept + QUERY_ROWS * n;
-    t.k_t = t.d_p + QUERY_ROWS * n;
+    t.p = t.scores + NN_QUERY_ROWS * n;
+    t.p_kept = t.p + NN_QUERY_ROWS * n;
+    t.d_p = t.p_kept + NN_QUERY_ROWS * n;
+    t.k_t = t.d_p + NN_QUERY_ROWS * n;
     t.v_t = t.k_t + D * n;
     t.mask = t.v_t + D * n;
     t.mult = t.mask + n;
     return t;
 }
 
-static bool fill_mask(float *mask, const uint8_t *key_mask, int64_t n) {
+nn_head nn_head_of(const bt_nn_attention *a, int64_t b, int64_t h) {
+    return (nn_head){.b = b,
+                     .h = h,
+                     .key = a->offsets[b],
+                     .n = a->offsets[b + 1] - a->offsets[b],
+                     .row = a->q_offsets[b],
+                     .end = a->q_offsets[b + 1],
+                     .scale = 1.0f / sqrtf((float)a->D)};
+}
+
+bool nn_mask_keys(float *mask, const bt_nn_attention *a, const nn_head *head) {
     bool any = false;
-    for (int64_t s = 0; key_mask != NULL && s < n; s++) {
-        mask[s] = key_mask[s] != 0 ? 0 : masked_score;
-        any = any || key_mask[s] == 0;
+    for (int64_t i = 0; a->key_mask != NULL && i < head->n; i++) {
+        const bool there = a->key_mask[head->key + i] != 0;
+        mask[i] = there ? 0 : masked_score;
+        any = any || !there;
     }
     return any;
 }
 
-/* The multipliers of query row r of head h over n keys, or NULL. */
-static const float *probability_mask(const attention_job *job, float *mult, int64_t r, int64_t h,
-                                     int64_t n) {
+/* The multipliers of the head's query row r, or NULL. */
+static const float *probability_mask(const attention_job *job, float *mult, int64_t r,
+                                     const nn_head *head) {
     const bt_nn_dropout *const dropout = &job->a->dropout;
     if (!dropout->rate.on) {
         return NULL;
     }
     const int64_t token = dropout->first_row + (dropout->row_ids != NULL ? dropout->row_ids[r] : r);
-    const uint64_t first_block = (uint64_t)(token * job->a->NH + h) << NN_ATTENTION_BLOCKS_LOG2;
-    job->nn->kern->dropout_mask(mult, n, dropout->key, first_block, dropout->rate.limit,
+    const uint64_t first_block = (uint64_t)(token * job->a->NH + head->h)
+                                 << NN_ATTENTION_BLOCKS_LOG2;
+    job->nn->kern->dropout_mask(mult, head->n, dropout->key, first_block, dropout->rate.limit,
                                 dropout->rate.scale);
     return mult;
 }
@@ -85,35 +95,31 @@ static void attention_forward_task(void *context, int64_t task, int32_t thread) 
     const attention_job *const   job = context;
     const bt_nn_attention *const a = job->a;
     const bt_kern *const         kern = job->nn->kern;
-    const int64_t                b = task / a->NH;
-    const int64_t                h = task % a->NH;
+    const nn_head                s = nn_head_of(a, task / a->NH, task % a->NH);
     const int64_t                D = a->D;
     const int64_t                H = a->NH * D;
-    const int64_t                first = a->offsets[b];
-    const int64_t                n = a->offsets[b + 1] - first;
-    const int64_t                q_end = a->q_offsets[b + 1];
-    const float                  scale = 1.0f / sqrtf((float)D);
-    const tiles                  t = cut_tiles(nn_thread_scratch(job->nn, thread), n, D);
-    kern->transpose(t.k_t, n, job->k + first * H + h * D, H, n, D);
-    const bool masked = fill_mask(t.mask, a->key_mask == NULL ? NULL : a->key_mask + first, n);
-    for (int64_t row_0 = a->q_offsets[b]; row_0 < q_end; row_0 += QUERY_ROWS) {
-        const int64_t n_rows = q_end - row_0 < QUERY_ROWS ? q_end - row_0 : QUERY_ROWS;
-        kern->tile_product(t.p, n, job->q + row_0 * H + h * D, H, 1, t.k_t, n, n_rows, n, D, scale,
-                           false);
+    const int64_t                col = s.h * D;
+    const tiles                  t = cut_tiles(nn_thread_scratch(job->nn, thread), s.n, D);
+    const bool                   masked = nn_mask_keys(t.mask, a, &s);
+    kern->transpose(t.k_t, s.n, job->k + s.key * H + col, H, s.n, D);
+    for (int64_t row_0 = s.row; row_0 < s.end; row_0 += NN_QUERY_ROWS) {
+        const int64_t n_rows = nn_head_block(&s, row_0);
+        kern->tile_product(t.p, s.n, job->q + row_0 * H + col, H, 1, t.k_t, s.n, n_rows, s.n, D,
+                           s.scale, false);
         for (int64_t i = 0; i < n_rows; i++) {
-            float *const  p = t.p + i * n;
-            const int64_t stat = (row_0 + i) * a->NH + h;
+            float *const  p = t.p + i * s.n;
+            const int64_t stat = (row_0 + i) * a->NH + s.h;
             if (masked) {
-                kern->add(p, p, t.mask, n);
+                kern->add(p, p, t.mask, s.n);
             }
-            kern->softmax_forward(p, job->max + stat, job->inv_sum + stat, p, n);
-            const float *const mult = probability_mask(job, t.mult, row_0 + i, h, n);
+            kern->softmax_forward(p, job->max + stat, job->inv_sum + stat, p, s.n);
+            const float *const mult = probability_mask(job, t.mult, row_0 + i, &s);
             if (mult != NULL) {
-                kern->mul(p, p, mult, n);
+                kern->mul(p, p, mult, s.n);
             }
         }
-        kern->tile_product(job->out + row_0 * H + h * D, H, t.p, n, 1, job->v + first * H + h * D,
-                           H, n_rows, D, n, 1, false);
+        kern->tile_product(job->out + row_0 * H + col, H, t.p, s.n, 1, job->v + s.key * H + col, H,
+                           n_rows, D, s.n, 1, false);
     }
 }
 
@@ -126,11 +132,12 @@ void bt_nn_attention_forward(bt_nn *nn, float *out, float *max, float *inv_sum, 
 
 /* From scores and d_p (gradient after dropout) of a block to p_kept (what multiplied the values)
  * and d_p (gradient of the scores). */
-static void probabilities_backward(const attention_job *job, const tiles *t, int64_t row_0,
-                                   int64_t n_rows, int64_t h, int64_t n, bool masked) {
+static void probabilities_backward(const attention_job *job, const nn_head *s, const tiles *t,
+                                   int64_t row_0, int64_t n_rows, bool masked) {
     const bt_kern *const kern = job->nn->kern;
+    const int64_t        n = s->n;
     for (int64_t i = 0; i < n_rows; i++) {
-        const int64_t stat = (row_0 + i) * job->a->NH + h;
+        const int64_t stat = (row_0 + i) * job->a->NH + s->h;
         float *const  scores = t->scores + i * n;
         float *const  p = t->p + i * n;
         float *const  d_p = t->d_p + i * n;
@@ -138,7 +145,7 @@ static void probabilities_backward(const attention_job *job, const tiles *t, int
             kern->add(scores, scores, t->mask, n);
         }
         kern->softmax_again(p, scores, job->saved_max[stat], job->saved_inv_sum[stat], n);
-        const float *const mult = probability_mask(job, t->mult, row_0 + i, h, n);
+        const float *const mult = probability_mask(job, t->mult, row_0 + i, s);
         if (mult != NULL) {
             kern->mul(t->p_kept + i * n, p, mult, n);
             kern->mul(d_p, d_p, mult, n);
@@ -151,35 +158,30 @@ static void attention_backward_task(void *context, int64_t task, int32_t thread)
     const attention_job *const   job = context;
     const bt_nn_attention *const a = job->a;
     const bt_kern *const         kern = job->nn->kern;
-    const int64_t                b = task / a->NH;
-    const int64_t                h = task % a->NH;
+    const nn_head                s = nn_head_of(a, task / a->NH, task % a->NH);
+    const int64_t                n = s.n;
     const int64_t                D = a->D;
     const int64_t                H = a->NH * D;
-    const int64_t                first = a->offsets[b];
-    const int64_t                n = a->offsets[b + 1] - first;
-    const int64_t                q_first = a->q_offsets[b];
-    const int64_t                q_end = a->q_offsets[b + 1];
-    const float                  scale = 1.0f / sqrtf((float)D);
+    const int64_t                col = s.h * D;
     const tiles                  t = cut_tiles(nn_thread_scratch(job->nn, thread), n, D);
-    const float *const           k = job->k + first * H + h * D;
-    const float *const           v = job->v + first * H + h * D;
+    const bool                   masked = nn_mask_keys(t.mask, a, &s);
+    const float *const           k = job->k + s.key * H + col;
     kern->transpose(t.k_t, n, k, H, n, D);
-    kern->transpose(t.v_t, n, v, H, n, D);
-    const bool masked = fill_mask(t.mask, a->key_mask == NULL ? NULL : a->key_mask + first, n);
-    for (int64_t row_0 = q_first; row_0 < q_end; row_0 += QUERY_ROWS) {
-        const int64_t      n_rows = q_end - row_0 < QUERY_ROWS ? q_end - row_0 : QUERY_ROWS;
-        const float *const q = job->q + row_0 * H + h * D;
-        const float *const d_out = job->d_out + row_0 * H + h * D;
-        const bool         more = row_0 != q_first; /* later blocks add to d_k and d_v */
-        kern->tile_product(t.scores, n, q, H, 1, t.k_t, n, n_rows, n, D, scale, false);
+    kern->transpose(t.v_t, n, job->v + s.key * H + col, H, n, D);
+    for (int64_t row_0 = s.row; row_0 < s.end; row_0 += NN_QUERY_ROWS) {
+        const int64_t      n_rows = nn_head_block(&s, row_0);
+        const float *const q = job->q + row_0 * H + col;
+        const float *const d_out = job->d_out + row_0 * H + col;
+        const bool         more = row_0 != s.row; /* later blocks add to d_k and d_v */
+        kern->tile_product(t.scores, n, q, H, 1, t.k_t, n, n_rows, n, D, s.scale, false);
         kern->tile_product(t.d_p, n, d_out, H, 1, t.v_t, n, n_rows, n, D, 1, false);
-        probabilities_backward(job, &t, row_0, n_rows, h, n, masked);
+        probabilities_backward(job, &s, &t, row_0, n_rows, masked);
         const float *const p_kept = a->dropout.rate.on ? t.p_kept : t.p;
-        kern->tile_product(job->d_v + first * H + h * D, H, p_kept, 1, n, d_out, H, n, D, n_rows, 1,
+        kern->tile_product(job->d_v + s.key * H + col, H, p_kept, 1, n, d_out, H, n, D, n_rows, 1,
                            more);
-        kern->tile_product(job->d_q + row_0 * H + h * D, H, t.d_p, n, 1, k, H, n_rows, D, n, scale,
+        kern->tile_product(job->d_q + row_0 * H + col, H, t.d_p, n, 1, k, H, n_rows, D, n, s.scale,
                            false);
-        kern->tile_product(job->d_k + first * H + h * D, H, t.d_p, 1, n, q, H, n, D, n_rows, scale,
+        kern->tile_product(job->d_k + s.key * H + col, H, t.d_p, 1, n, q, H, n, D, n_rows, s.scale,
                            more);
     }
 }

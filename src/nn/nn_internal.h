@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Between the files of nn/: the split of rows into chunks, and the masks of one row. */
+ * Between the files of nn/: the split of rows into chunks, the masks of one row, and which rows a
+ * head of attention has. */
 #ifndef BT_NN_INTERNAL_H
 #define BT_NN_INTERNAL_H
 
 #include "bt/nn.h"
 
 enum { NN_MIN_CHUNK_ROWS = 16, NN_MAX_CHUNKS = 128 };
+enum { NN_QUERY_ROWS = 64 };            /* of a block of attention */
 enum { NN_ATTENTION_BLOCKS_LOG2 = 18 }; /* of random words that a row of probabilities owns */
 
 typedef struct nn_chunks {
@@ -50,6 +52,22 @@ void nn_add_bias(void *context, int32_t thread, float *c, int64_t ld_c, int64_t 
                  int64_t col, int64_t n_cols);
 
 float *nn_thread_scratch(const bt_nn *nn, int32_t thread);
+
+/* nn_attention.c: head h of sequence b, and the tokens' rows that it has. */
+typedef struct nn_head {
+    int64_t b, h;
+    int64_t key, n;   /* first row of the keys and values, how many */
+    int64_t row, end; /* of the queries */
+    float   scale;    /* of the scores */
+} nn_head;
+nn_head nn_head_of(const bt_nn_attention *a, int64_t b, int64_t h);
+/* The queries are taken in blocks: how many are in the one that begins at row. */
+static inline int64_t nn_head_block(const nn_head *head, int64_t row) {
+    return head->end - row < NN_QUERY_ROWS ? head->end - row : NN_QUERY_ROWS;
+}
+/* What is added to each row of the head's scores, into mask [n]. false: nothing is, and mask is as
+ * it was or 0. */
+bool nn_mask_keys(float *mask, const bt_nn_attention *a, const nn_head *head);
 
 /* bt_nn_residual_norm_forward of the rows [first, end), on one thread. */
 void nn_residual_norm_rows(bt_nn *nn, const bt_nn_residual_norm *r, float *out, int32_t thread,
