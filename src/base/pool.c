@@ -306,21 +306,20 @@ enum { ZERO_BYTES = 1 << 21 }; /* a large page */
 
 typedef struct zero_job {
     unsigned char *at;
-    size_t         n_bytes;
+    int64_t        n_bytes;
 } zero_job;
 
 static void zero_task(void *context, int64_t task, int32_t thread) {
     const zero_job *const job = context;
-    const size_t          first = (size_t)task * ZERO_BYTES;
-    const size_t          left = job->n_bytes - first;
+    const bt_pool_piece   piece = bt_pool_piece_of(job->n_bytes, ZERO_BYTES, task);
     (void)thread;
-    memset(job->at + first, 0, left < ZERO_BYTES ? left : ZERO_BYTES);
+    memset(job->at + piece.first, 0, (size_t)piece.n);
 }
 
 void *bt_pool_calloc(bt_pool *pool, size_t n, size_t size) {
-    zero_job job = {.at = bt_alloc_array(n, size), .n_bytes = n * size};
+    zero_job job = {.at = bt_alloc_array(n, size), .n_bytes = (int64_t)(n * size)};
     if (job.at != NULL) {
-        bt_pool_run(pool, (int64_t)((job.n_bytes + ZERO_BYTES - 1) / ZERO_BYTES), zero_task, &job);
+        bt_pool_run(pool, bt_pool_n_pieces(job.n_bytes, ZERO_BYTES), zero_task, &job);
     }
     return job.at;
 }

@@ -77,16 +77,15 @@ static void embedding_scatter_task(void *context, int64_t task, int32_t thread) 
     const bt_nn_embedding *const e = job->e;
     const bt_kern *const         kern = job->nn->kern;
     const int64_t                E = e->E;
-    const int64_t                from = task * SCATTER_COLS;
-    const int64_t                n = E - from < SCATTER_COLS ? E - from : SCATTER_COLS;
+    const bt_pool_piece          cols = bt_pool_piece_of(E, SCATTER_COLS, task);
     for (int64_t t = 0; t < e->T; t++) {
-        const float *const d = job->out + t * E + from;
-        float *const       word = job->grads->word + e->ids[t] * E + from;
-        float *const       position = job->grads->position + e->positions[t] * E + from;
-        float *const       type = job->grads->type + e->types[t] * E + from;
-        kern->add(word, word, d, n);
-        kern->add(position, position, d, n);
-        kern->add(type, type, d, n);
+        const float *const d = job->out + t * E + cols.first;
+        float *const       word = job->grads->word + e->ids[t] * E + cols.first;
+        float *const       position = job->grads->position + e->positions[t] * E + cols.first;
+        float *const       type = job->grads->type + e->types[t] * E + cols.first;
+        kern->add(word, word, d, cols.n);
+        kern->add(position, position, d, cols.n);
+        kern->add(type, type, d, cols.n);
     }
 }
 
@@ -105,6 +104,6 @@ double bt_nn_embedding_backward(bt_nn *nn, const bt_nn_embedding *e,
                sizeof squares);
         total += squares;
     }
-    bt_pool_run(nn->pool, (E + SCATTER_COLS - 1) / SCATTER_COLS, embedding_scatter_task, &job);
+    bt_pool_run(nn->pool, bt_pool_n_pieces(E, SCATTER_COLS), embedding_scatter_task, &job);
     return total;
 }

@@ -34,11 +34,11 @@ typedef struct pack_job {
 static void pack_task(void *context, int64_t task, int32_t thread) {
     pack_job *const               job = context;
     const bt_nn_int8_dense *const d = job->dense;
-    const int64_t                 col = task * COLS;
-    const int64_t                 n_cols = d->N - col < COLS ? d->N - col : COLS;
+    const bt_pool_piece           cols = bt_pool_piece_of(d->N, COLS, task);
+    const int64_t                 col = cols.first;
     (void)thread;
     if (!bt_kern_int8_pack(d->weights + col * d->depth, d->sums + col, d->steps + col,
-                           job->kernel + col, d->N, d->K, n_cols)) {
+                           job->kernel + col, d->N, d->K, cols.n)) {
         atomic_store(&job->is_odd, true);
     }
 }

@@ -42,11 +42,11 @@ typedef struct partials_job {
 static void add_partials_task(void *context, int64_t task, int32_t thread) {
     (void)thread;
     const partials_job *const job = context;
-    const int64_t             from = task * PARTIAL_COLS;
-    const int64_t left = job->n_cols - from < PARTIAL_COLS ? job->n_cols - from : PARTIAL_COLS;
+    const bt_pool_piece       cols = bt_pool_piece_of(job->n_cols, PARTIAL_COLS, task);
+    float *const              sums = job->sums + cols.first;
     for (int64_t chunk = 0; chunk < job->n_chunks; chunk++) {
         const float *const part = nn_partial(job->nn, chunk, job->n_partial_cols);
-        job->nn->kern->add(job->sums + from, job->sums + from, part + job->first + from, left);
+        job->nn->kern->add(sums, sums, part + job->first + cols.first, cols.n);
     }
 }
 
@@ -56,7 +56,7 @@ void nn_add_partials(bt_nn *nn, float *sums, int64_t n_chunks, int64_t n_partial
         return;
     }
     partials_job job = {nn, sums, n_chunks, n_partial_cols, first, n_cols};
-    bt_pool_run(nn->pool, (n_cols + PARTIAL_COLS - 1) / PARTIAL_COLS, add_partials_task, &job);
+    bt_pool_run(nn->pool, bt_pool_n_pieces(n_cols, PARTIAL_COLS), add_partials_task, &job);
 }
 
 const float *nn_row_mask(const bt_nn *nn, float *mult, const bt_nn_dropout *dropout, int64_t r,
@@ -393,38 +393,37 @@ typedef struct round_job {
 static void round_task(void *context, int64_t task, int32_t thread) {
     (void)thread;
     const round_job *const job = context;
-    const int64_t          first = task * ACT_CHUNK;
-    const int64_t          left = job->n - first < ACT_CHUNK ? job->n - first : ACT_CHUNK;
-    job->nn->kern->to_bf16(job->out + first, job->in + first, left);
+    const bt_pool_piece    piece = bt_pool_piece_of(job->n, ACT_CHUNK, task);
+    job->nn->kern->to_bf16(job->out + piece.first, job->in + piece.first, piece.n);
 }
 
 void bt_nn_to_bf16(bt_nn *nn, uint16_t *out, const float *in, int64_t n) {
     round_job job = {.nn = nn, .out = out, .in = in, .n = n};
-    bt_pool_run(nn->pool, (n + ACT_CHUNK - 1) / ACT_CHUNK, round_task, &job);
+    bt_pool_run(nn->pool, bt_pool_n_pieces(n, ACT_CHUNK), round_task, &job);
 }
 
 static void act_task(void *context, int64_t task, int32_t thread) {
     (void)thread;
     const rows_job *const job = context;
-    const int64_t         first = task * ACT_CHUNK;
-    const int64_t         left = job->H - first < ACT_CHUNK ? job->H - first : ACT_CHUNK;
+    const bt_pool_piece   piece = bt_pool_piece_of(job->H, ACT_CHUNK, task);
+    float *const          out = job->out + piece.first;
+    const float *const    in = job->in + piece.first;
     if (job->saved == NULL) {
-        job->nn->kern->act_forward[job->act](job->out + first, job->in + first, left);
+        job->nn->kern->act_forward[job->act](out, in, piece.n);
     } else {
-        job->nn->kern->act_backward[job->act](job->out + first, job->in + first, job->saved + first,
-                                              left);
+        job->nn->kern->act_backward[job->act](out, in, job->saved + piece.first, piece.n);
     }
 }
 
 void bt_nn_act_forward(bt_nn *nn, float *out, const float *in, bt_activation act, int64_t n) {
     rows_job job = {.nn = nn, .out = out, .in = in, .act = act, .H = n};
-    bt_pool_run(nn->pool, (n + ACT_CHUNK - 1) / ACT_CHUNK, act_task, &job);
+    bt_pool_run(nn->pool, bt_pool_n_pieces(n, ACT_CHUNK), act_task, &job);
 }
 
 void bt_nn_act_backward(bt_nn *nn, float *d_in, const float *d_out, const float *in,
                         bt_activation act, int64_t n) {
     rows_job job = {.nn = nn, .out = d_in, .in = d_out, .saved = in, .act = act, .H = n};
-    bt_pool_run(nn->pool, (n + ACT_CHUNK - 1) / ACT_CHUNK, act_task, &job);
+    bt_pool_run(nn->pool, bt_pool_n_pieces(n, ACT_CHUNK), act_task, &job);
 }
 
 typedef struct slope_job {
@@ -438,10 +437,9 @@ typedef struct slope_job {
 static void slope_task(void *context, int64_t task, int32_t thread) {
     (void)thread;
     const slope_job *const job = context;
-    const int64_t          first = task * ACT_CHUNK;
-    const int64_t          left = job->n - first < ACT_CHUNK ? job->n - first : ACT_CHUNK;
-    job->kern->act_slope[job->act](job->out + first, job->in_out + first, job->in_out + first,
-                                   left);
+    const bt_pool_piece    piece = bt_pool_piece_of(job->n, ACT_CHUNK, task);
+    float *const           in_out = job->in_out + piece.first;
+    job->kern->act_slope[job->act](job->out + piece.first, in_out, in_out, piece.n);
 }
 
 bool bt_nn_act_again(bt_nn *nn, float *out, float *in_out, bt_activation act, int64_t n) {
@@ -450,7 +448,7 @@ bool bt_nn_act_again(bt_nn *nn, float *out, float *in_out, bt_activation act, in
         bt_nn_act_forward(nn, out, in_out, act, n);
         return false;
     }
-    bt_pool_run(nn->pool, (n + ACT_CHUNK - 1) / ACT_CHUNK, slope_task, &job);
+    bt_pool_run(nn->pool, bt_pool_n_pieces(n, ACT_CHUNK), slope_task, &job);
     return true;
 }
 

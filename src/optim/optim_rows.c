@@ -86,7 +86,7 @@ static int64_t row_of(const rows_job *job, int64_t i) {
 }
 
 static void run_rows(rows_job *job, bt_pool *pool, bt_pool_fn fn) {
-    bt_pool_run(pool, (job->n + ROWS_A_TASK - 1) / ROWS_A_TASK, fn, job);
+    bt_pool_run(pool, bt_pool_n_pieces(job->n, ROWS_A_TASK), fn, job);
 }
 
 static void catch_up_task(void *context, int64_t task, int32_t thread) {
@@ -96,7 +96,8 @@ static void catch_up_task(void *context, int64_t task, int32_t thread) {
     const bt_optim_buffers *const b = job->buffers;
     const int64_t                 n_updates = rows->next - rows->base;
     const int64_t                 offset = rows->optim->table->params[rows->param].offset;
-    for (int64_t i = task * ROWS_A_TASK; i < (task + 1) * ROWS_A_TASK && i < job->n; i++) {
+    const bt_pool_piece           piece = bt_pool_piece_of(job->n, ROWS_A_TASK, task);
+    for (int64_t i = piece.first; i < piece.end; i++) {
         const int64_t row = row_of(job, i);
         const int64_t at = offset + row * rows->width;
         const int64_t n_made = rows->n_made[row];
@@ -161,7 +162,8 @@ static void update_task(void *context, int64_t task, int32_t thread) {
     bt_optim_rows *const          rows = job->rows;
     const bt_optim_buffers *const b = job->buffers;
     const int64_t                 offset = rows->optim->table->params[rows->param].offset;
-    for (int64_t i = task * ROWS_A_TASK; i < (task + 1) * ROWS_A_TASK && i < job->n; i++) {
+    const bt_pool_piece           piece = bt_pool_piece_of(job->n, ROWS_A_TASK, task);
+    for (int64_t i = piece.first; i < piece.end; i++) {
         const int64_t    row = row_of(job, i);
         const int64_t    at = offset + row * rows->width;
         const optim_span span = {.param = b->param + at,

@@ -23,6 +23,20 @@ void                  bt_pool_run(bt_pool *pool, int64_t n_tasks, bt_pool_fn fn,
  * been more of more. */
 void bt_pool_run_cut(bt_pool *pool, int64_t n_tasks, bt_pool_fn fn, void *context);
 
+/* A job over n things, cut into pieces of `size` of them, the last one of what is left: how many
+ * tasks that is, and the things [first, end) of one of them. */
+typedef struct bt_pool_piece {
+    int64_t first, n, end;
+} bt_pool_piece;
+static inline int64_t bt_pool_n_pieces(int64_t n, int64_t size) {
+    return (n + size - 1) / size;
+}
+static inline bt_pool_piece bt_pool_piece_of(int64_t n, int64_t size, int64_t task) {
+    const int64_t first = task * size;
+    const int64_t end = n - first < size ? n : first + size;
+    return (bt_pool_piece){.first = first, .n = end - first, .end = end};
+}
+
 /* Binds the threads, the caller's included, to cores or nodes of those that the process may use,
  * until the pool is freed. Errors speak of runtime.pin. */
 BT_MUST_USE bt_status bt_pool_pin(bt_pool *pool, bt_pin_how how, bt_error *err);

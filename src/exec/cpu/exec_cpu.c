@@ -185,10 +185,9 @@ typedef struct copy_job {
 
 static void copy_task(void *context, int64_t task, int32_t thread) {
     const copy_job *const job = context;
-    const int64_t         first = task * COPY_CHUNK;
-    const int64_t         n = job->n - first < COPY_CHUNK ? job->n - first : COPY_CHUNK;
+    const bt_pool_piece   piece = bt_pool_piece_of(job->n, COPY_CHUNK, task);
     (void)thread;
-    memcpy(job->to + first, job->from + first, (size_t)n * sizeof *job->to);
+    memcpy(job->to + piece.first, job->from + piece.first, (size_t)piece.n * sizeof *job->to);
 }
 
 static void cpu_copy(bt_exec *base, float *to, const float *from) {
@@ -198,7 +197,7 @@ static void cpu_copy(bt_exec *base, float *to, const float *from) {
         BT_ASSERT(!exec->panels.is_closed);
         exec_packs_forget(exec);
     }
-    bt_pool_run(exec->pool, (job.n + COPY_CHUNK - 1) / COPY_CHUNK, copy_task, &job);
+    bt_pool_run(exec->pool, bt_pool_n_pieces(job.n, COPY_CHUNK), copy_task, &job);
 }
 
 /* Values, not pointers: a buffer that the caller holds stays what it was. */

@@ -57,10 +57,8 @@ typedef struct zero_job {
 static void zero_task(void *context, int64_t task, int32_t thread) {
     (void)thread;
     const zero_job *const job = context;
-    const int64_t         first = task * ZERO_CHUNK;
-    const int64_t         left = job->n - first;
-    memset(job->first + first, 0,
-           (size_t)(left < ZERO_CHUNK ? left : ZERO_CHUNK) * sizeof *job->first);
+    const bt_pool_piece   piece = bt_pool_piece_of(job->n, ZERO_CHUNK, task);
+    memset(job->first + piece.first, 0, (size_t)piece.n * sizeof *job->first);
 }
 
 static void zero_batch_rows(exec_cpu *exec, const bt_param *word) {
@@ -79,7 +77,7 @@ void exec_zero_gradients(exec_cpu *exec) {
         switch (exec->grad_kinds[i]) {
         case EXEC_GRAD_SUM:
             if (param->has_gradient) {
-                bt_pool_run(exec->pool, (job.n + ZERO_CHUNK - 1) / ZERO_CHUNK, zero_task, &job);
+                bt_pool_run(exec->pool, bt_pool_n_pieces(job.n, ZERO_CHUNK), zero_task, &job);
             }
             break;
         case EXEC_GRAD_KERNEL:

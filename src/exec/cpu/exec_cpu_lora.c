@@ -123,11 +123,10 @@ typedef struct add_job {
 
 static void add_task(void *context, int64_t task, int32_t thread) {
     const add_job *const job = context;
-    const int64_t        first = task * ADD_CHUNK;
-    const int64_t        left = job->n - first;
+    const bt_pool_piece  piece = bt_pool_piece_of(job->n, ADD_CHUNK, task);
+    float *const         to = job->to + piece.first;
     (void)thread;
-    job->exec->kern.add(job->to + first, job->to + first, job->more + first,
-                        left < ADD_CHUNK ? left : ADD_CHUNK);
+    job->exec->kern.add(to, to, job->more + piece.first, piece.n);
 }
 
 void exec_lora_backward_input(exec_cpu *exec, bt_dense_index dense, const exec_dense *d) {
@@ -149,6 +148,6 @@ void exec_lora_backward_input(exec_cpu *exec, bt_dense_index dense, const exec_d
     if (drops) {
         add_job job = {.exec = exec, .to = d->d_in.f, .more = d_in, .n = d->R * d->K};
         bt_nn_dropout_apply(&exec->nn, d_in, d_in, &dropout, d->R, d->K);
-        bt_pool_run(exec->pool, (job.n + ADD_CHUNK - 1) / ADD_CHUNK, add_task, &job);
+        bt_pool_run(exec->pool, bt_pool_n_pieces(job.n, ADD_CHUNK), add_task, &job);
     }
 }

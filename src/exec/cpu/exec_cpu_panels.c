@@ -162,22 +162,21 @@ static void pack_task(void *context, int64_t task, int32_t thread) {
     const pack_job *const     job = context;
     const exec_cpu *const     exec = job->exec;
     const bt_nn_packed *const packed = &job->weight->as_is;
-    const int64_t             first = task * PANELS_A_TASK;
-    const int64_t             left = bt_nn_packed_n_panels(packed) - first;
-    const int64_t             end = first + (left < PANELS_A_TASK ? left : PANELS_A_TASK);
+    const bt_pool_piece       piece =
+        bt_pool_piece_of(bt_nn_packed_n_panels(packed), PANELS_A_TASK, task);
     const size_t n_scratch = bt_nn_halving_bytes(exec->nn.product) / sizeof *exec->panels.scratch;
     if (packed->is_halved) {
-        bt_nn_pack_halved(packed, &exec->kern, job->from, packed->N, first, end,
+        bt_nn_pack_halved(packed, &exec->kern, job->from, packed->N, piece.first, piece.end,
                           exec->panels.scratch + (size_t)thread * n_scratch);
     } else {
-        bt_nn_pack(packed, job->from, packed->N, BT_KERN_N, first, end);
+        bt_nn_pack(packed, job->from, packed->N, BT_KERN_N, piece.first, piece.end);
     }
 }
 
 static void pack(exec_cpu *exec, const bt_nn_weight *weight, const float *from) {
     pack_job      job = {.exec = exec, .weight = weight, .from = from};
     const int64_t n_panels = bt_nn_packed_n_panels(&weight->as_is);
-    bt_pool_run(exec->pool, (n_panels + PANELS_A_TASK - 1) / PANELS_A_TASK, pack_task, &job);
+    bt_pool_run(exec->pool, bt_pool_n_pieces(n_panels, PANELS_A_TASK), pack_task, &job);
 }
 
 static bt_status round_to_8_bits(exec_cpu *exec, int32_t i, const float *from, bt_error *err) {

@@ -140,9 +140,9 @@ typedef struct rows_job {
 
 static void rows_task(void *context, int64_t task, int32_t thread) {
     const rows_job *const job = context;
+    const bt_pool_piece   piece = bt_pool_piece_of(job->ranks->n_words, ROWS_A_TASK, task);
     (void)thread;
-    for (int64_t i = task * ROWS_A_TASK; i < (task + 1) * ROWS_A_TASK && i < job->ranks->n_words;
-         i++) {
+    for (int64_t i = piece.first; i < piece.end; i++) {
         float *const row = job->ranks->rows + i * job->width;
         float *const at = job->table + job->ranks->words[i] * job->width;
         memcpy(job->is_back ? at : row, job->is_back ? row : at, (size_t)job->width * sizeof *row);
@@ -154,7 +154,7 @@ static void move_rows(exec_cpu *exec, const bt_param *word, bool is_back) {
                     .table = exec->base.grad + word->offset,
                     .width = word->dim[1],
                     .is_back = is_back};
-    bt_pool_run(exec->pool, (exec->ranks.n_words + ROWS_A_TASK - 1) / ROWS_A_TASK, rows_task, &job);
+    bt_pool_run(exec->pool, bt_pool_n_pieces(exec->ranks.n_words, ROWS_A_TASK), rows_task, &job);
 }
 
 /* Sums.
@@ -169,10 +169,9 @@ typedef struct scale_job {
 
 static void scale_task(void *context, int64_t task, int32_t thread) {
     const scale_job *const job = context;
-    const int64_t          left = job->n - task * SCALE_CHUNK;
+    const bt_pool_piece    piece = bt_pool_piece_of(job->n, SCALE_CHUNK, task);
     (void)thread;
-    job->exec->kern.scale(job->first + task * SCALE_CHUNK, job->exec->ranks.factor,
-                          left < SCALE_CHUNK ? left : SCALE_CHUNK);
+    job->exec->kern.scale(job->first + piece.first, job->exec->ranks.factor, piece.n);
 }
 
 /* n gradients from first on, clipped and on their way. */
@@ -180,7 +179,7 @@ static bt_status begin_sum(exec_cpu *exec, float *first, int64_t n, bt_comm_op *
                            bt_error *err) {
     scale_job job = {.exec = exec, .first = first, .n = n};
     if (exec->ranks.factor != 1.0F) {
-        bt_pool_run(exec->pool, (n + SCALE_CHUNK - 1) / SCALE_CHUNK, scale_task, &job);
+        bt_pool_run(exec->pool, bt_pool_n_pieces(n, SCALE_CHUNK), scale_task, &job);
     }
     return bt_comm_begin_sum_f32(exec->ranks.comm, first, n, exec->ranks.wire, op, err);
 }

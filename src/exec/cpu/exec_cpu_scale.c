@@ -32,19 +32,18 @@ typedef struct unscale_job {
 static void unscale_task(void *context, int64_t task, int32_t thread) {
     (void)thread;
     const unscale_job *const job = context;
-    const int64_t            left = job->n - task * UNSCALE_CHUNK;
-    const int64_t            n = left < UNSCALE_CHUNK ? left : UNSCALE_CHUNK;
-    float *const             x = job->first + task * UNSCALE_CHUNK;
-    for (int64_t i = 0; job->is_f16 && i < n; i++) {
+    const bt_pool_piece      piece = bt_pool_piece_of(job->n, UNSCALE_CHUNK, task);
+    float *const             x = job->first + piece.first;
+    for (int64_t i = 0; job->is_f16 && i < piece.n; i++) {
         x[i] = fabsf(x[i]) < first_infinite ? x[i] : x[i] * INFINITY;
     }
-    job->exec->kern.scale(x, job->factor, n);
+    job->exec->kern.scale(x, job->factor, piece.n);
 }
 
 static void unscale(exec_cpu *exec, float *first, int64_t n, bool is_f16) {
     unscale_job job = {.exec = exec, .first = first, .n = n, .is_f16 = is_f16};
     job.factor = (float)(1 / exec->scale.now.factor);
-    bt_pool_run(exec->pool, (n + UNSCALE_CHUNK - 1) / UNSCALE_CHUNK, unscale_task, &job);
+    bt_pool_run(exec->pool, bt_pool_n_pieces(n, UNSCALE_CHUNK), unscale_task, &job);
 }
 
 /* Model Garden's gradients of these are float16, and infinite beyond its range: so they are here,
