@@ -49,30 +49,41 @@ void fixture_pack(fixture_batch *out, const int32_t *ids, const int32_t *mask, c
     out->batch.key_mask = any_masked ? out->key_mask : NULL;
 }
 
-void fixture_rows(fixture_batch *out, int64_t n_seqs, fixture_lengths lengths, int32_t n_words) {
+void fixture_rows_of(fixture_batch *out, const int64_t *lengths, int64_t n_seqs, int32_t n_words) {
     int64_t n = 0;
+    int64_t longest = 0;
     memset(out, 0, sizeof *out);
-    assert_true(n_seqs <= FIXTURE_MAX_SEQS && n_seqs * lengths.longest <= FIXTURE_MAX_TOKENS);
+    assert_true(n_seqs <= FIXTURE_MAX_SEQS);
     for (int64_t b = 0; b < n_seqs; b++) {
-        const int64_t wanted = lengths.longest - lengths.less * (b % lengths.n_lengths);
-        const int64_t length = wanted > 1 ? wanted : 1;
-        for (int64_t s = 0; s < length; s++, n++) {
+        assert_in_range(lengths[b], 1, FIXTURE_MAX_TOKENS - n);
+        for (int64_t s = 0; s < lengths[b]; s++, n++) {
             out->ids[n] = (int32_t)((n * 7 + 3) % n_words);
-            out->types[n] = s > length / 2;
+            out->types[n] = s > lengths[b] / 2;
             out->positions[n] = (int32_t)s;
             out->key_mask[n] = s % 5 != 4;
         }
         out->offsets[b + 1] = n;
+        longest = lengths[b] > longest ? lengths[b] : longest;
     }
     out->batch = (bt_batch){.n_seqs = n_seqs,
                             .n_tokens = n,
-                            .max_tokens = lengths.longest,
-                            .seq_length = lengths.longest,
+                            .max_tokens = longest,
+                            .seq_length = longest,
                             .offsets = out->offsets,
                             .ids = out->ids,
                             .types = out->types,
                             .positions = out->positions,
                             .int_labels = out->int_labels};
+}
+
+void fixture_rows(fixture_batch *out, int64_t n_seqs, fixture_lengths lengths, int32_t n_words) {
+    int64_t all[FIXTURE_MAX_SEQS];
+    assert_true(n_seqs <= FIXTURE_MAX_SEQS);
+    for (int64_t b = 0; b < n_seqs; b++) {
+        const int64_t wanted = lengths.longest - lengths.less * (b % lengths.n_lengths);
+        all[b] = wanted > 1 ? wanted : 1;
+    }
+    fixture_rows_of(out, all, n_seqs, n_words);
 }
 
 float *fixture_params(const bt_model *model) {

@@ -8,7 +8,7 @@
 #include "bt/exec.h"
 #include "test_tensors.h"
 
-enum { FIXTURE_MAX_SEQS = 24, FIXTURE_MAX_TOKENS = 1024 };
+enum { FIXTURE_MAX_SEQS = 24, FIXTURE_MAX_TOKENS = 1024, FIXTURE_MAX_CLASSES = 3 };
 
 typedef struct fixture_batch {
     bt_batch batch; /* points into this struct */
@@ -16,7 +16,8 @@ typedef struct fixture_batch {
     int32_t  ids[FIXTURE_MAX_TOKENS], types[FIXTURE_MAX_TOKENS], positions[FIXTURE_MAX_TOKENS];
     uint8_t  key_mask[FIXTURE_MAX_TOKENS];
     int32_t  int_labels[FIXTURE_MAX_TOKENS];
-    float    float_labels[FIXTURE_MAX_SEQS];
+    float    float_labels[FIXTURE_MAX_SEQS * FIXTURE_MAX_CLASSES];
+    int64_t  example_ids[FIXTURE_MAX_SEQS];
     int64_t  places[FIXTURE_MAX_TOKENS]; /* b * S + s of each token kept */
     int64_t  n_places;                   /* B * S */
 } fixture_batch;
@@ -25,9 +26,11 @@ typedef struct fixture_batch {
 void fixture_pack(fixture_batch *out, const int32_t *ids, const int32_t *mask, const int32_t *types,
                   int64_t B, int64_t S, bool drop);
 
-/* Rows of made-up words, of a length, so much less, twice that less, ...: n_lengths in turn, each
- * of one token at least. Labels are 0; key_mask leaves every fifth token out of a batch that is
- * pointed at it. */
+/* Rows of made-up words, of these lengths (1 or more). Labels are 0; key_mask leaves every fifth
+ * token out of a batch that is pointed at it. */
+void fixture_rows_of(fixture_batch *out, const int64_t *lengths, int64_t n_seqs, int32_t n_words);
+/* The same of a length, so much less, twice that less, ...: n_lengths in turn, each of one token at
+ * least. */
 typedef struct fixture_lengths {
     int64_t longest, less, n_lengths;
 } fixture_lengths;

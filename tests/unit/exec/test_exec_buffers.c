@@ -14,7 +14,7 @@
 enum { VOCAB = 37, MAX_LENGTH = 13, MAX_SEQS = 6, MAX_LOGITS = 1 << 10 };
 
 /* Lengths of the sequences of a batch, 0: no more. */
-static const int lengths[][MAX_SEQS] = {
+static const int64_t lengths[][MAX_SEQS] = {
     {1}, {1, 1}, {1, 13, 1, 2, 7, 5}, {5, 3, 4, 6}, {13, 13, 13, 13, 13, 13}, {3, 2},
 };
 
@@ -37,33 +37,17 @@ static bt_encoder_config encoder_of(int64_t H, int64_t E, int64_t I, int64_t L, 
     return e;
 }
 
-static bt_batch make_batch(fixture_batch *b, const int *of, bool pairs) {
-    int n_seqs = 0;
-    int n = 0;
-    memset(b, 0, sizeof *b);
+static bt_batch make_batch(fixture_batch *b, const int64_t *of, bool pairs) {
+    int64_t n_seqs = 0;
     while (n_seqs < MAX_SEQS && of[n_seqs] > 0) {
-        for (int s = 0; s < of[n_seqs]; s++, n++) {
-            b->ids[n] = (n * 11 + n_seqs * 5 + 1) % VOCAB;
-            b->types[n] = s > 2;
-            b->positions[n] = s;
-            b->int_labels[n] = n % 2;
-        }
-        b->int_labels[n_seqs] = n_seqs % 2;
-        b->offsets[++n_seqs] = n;
+        n_seqs++;
     }
-    if (pairs) {
-        n_seqs -= n_seqs % 2;
-        n = (int)b->offsets[n_seqs];
+    fixture_rows_of(b, of, pairs ? n_seqs - n_seqs % 2 : n_seqs, VOCAB);
+    for (int i = 0; i < FIXTURE_MAX_TOKENS; i++) { /* of a sequence, or of a token */
+        b->int_labels[i] = i % 2;
     }
-    return (bt_batch){.n_seqs = n_seqs,
-                      .n_tokens = n,
-                      .max_tokens = MAX_LENGTH,
-                      .seq_length = MAX_LENGTH,
-                      .offsets = b->offsets,
-                      .ids = b->ids,
-                      .types = b->types,
-                      .positions = b->positions,
-                      .int_labels = b->int_labels};
+    b->batch.seq_length = MAX_LENGTH;
+    return b->batch;
 }
 
 static void poison(bt_exec *exec) {

@@ -13,21 +13,16 @@ enum {
     MAX_SEQS = 16,
     LONGEST = 61,
     MAX_TOKENS = MAX_SEQS * LONGEST,
-    C = 3,
+    N_WORDS = 200,
+    C = FIXTURE_MAX_CLASSES,
     MAX_LOGITS = MAX_TOKENS * C > MAX_SEQS * 32 ? MAX_TOKENS *C : MAX_SEQS * 32,
 };
 
 typedef struct rows {
-    bt_batch batch; /* points into this struct */
-    int64_t  offsets[MAX_SEQS + 1];
-    int32_t  ids[MAX_TOKENS], types[MAX_TOKENS], positions[MAX_TOKENS];
-    uint8_t  key_mask[MAX_TOKENS];
-    int32_t  int_labels[MAX_TOKENS];
-    float    float_labels[MAX_SEQS * C];
-    int64_t  example_ids[MAX_SEQS];
-    double   loss;
-    float    logits[MAX_LOGITS];
-    int64_t  n_logits;
+    fixture_batch in;
+    double        loss;
+    float         logits[MAX_LOGITS];
+    int64_t       n_logits;
 } rows;
 
 typedef struct job {
@@ -58,47 +53,40 @@ static uint32_t next(uint64_t *random) {
     return (uint32_t)(*random >> 33);
 }
 
-/* Lengths of all kinds, one token among them; each fourth batch is masked. */
+/* Lengths of all kinds, one token among them, and words drawn for each batch; each fourth batch is
+ * masked. */
 static void make_rows(rows *r, int number, const bt_head_config *head) {
-    const bool spans = head->loss == BT_LOSS_SPAN;
-    uint64_t   random = (uint64_t)number * 77 + 5;
-    const int  n_seqs = number % 5 == 3 ? 2 : MAX_SEQS;
-    int64_t    n = 0;
+    const bool           spans = head->loss == BT_LOSS_SPAN;
+    const bool           by_token = head->kind == BT_HEAD_TOKENS && !spans;
+    const bool           has_ints = head->loss == BT_LOSS_SOFTMAX || by_token || spans;
+    const int            n_seqs = number % 5 == 3 ? 2 : MAX_SEQS;
+    fixture_batch *const in = &r->in;
+    uint64_t             random = (uint64_t)number * 77 + 5;
+    int64_t              lengths[MAX_SEQS];
     memset(r, 0, sizeof *r);
     for (int b = 0; b < n_seqs; b++) {
-        const int64_t length = 1 + next(&random) % LONGEST;
-        for (int64_t s = 0; s < length; s++, n++) {
-            r->ids[n] = (int32_t)(next(&random) % 200);
-            r->types[n] = s > length / 2;
-            r->positions[n] = (int32_t)s;
-            r->key_mask[n] = s % 7 != 3;
-            r->int_labels[n] = (int32_t)(next(&random) % 4) - 1;
-        }
-        r->offsets[b + 1] = n;
-        r->batch.max_tokens = length > r->batch.max_tokens ? length : r->batch.max_tokens;
-        r->example_ids[b] = 100 * number + b;
+        lengths[b] = 1 + next(&random) % LONGEST;
     }
-    const bool by_token = head->kind == BT_HEAD_TOKENS && !spans;
+    fixture_rows_of(in, lengths, n_seqs, N_WORDS);
+    for (int64_t t = 0; t < in->batch.n_tokens; t++) {
+        in->ids[t] = (int32_t)(next(&random) % N_WORDS);
+        in->int_labels[t] = (int32_t)(next(&random) % 4) - 1;
+    }
     for (int i = 0; !by_token && i < 2 * n_seqs; i++) {
-        const int64_t length = r->offsets[i % n_seqs + 1] - r->offsets[i % n_seqs];
-        r->int_labels[i] = (int32_t)((int64_t)i % (spans ? length : C));
+        in->int_labels[i] = (int32_t)(i % (spans ? lengths[i % n_seqs] : C));
     }
     for (int i = 0; i < n_seqs * C; i++) {
-        r->float_labels[i] = (float)(next(&random) % 2);
+        in->float_labels[i] = (float)(next(&random) % 2);
     }
-    const bool has_ints = head->loss == BT_LOSS_SOFTMAX || by_token || spans;
-    r->batch.n_seqs = n_seqs;
-    r->batch.n_rows = head->loss == BT_LOSS_RANKING ? n_seqs / 2 : n_seqs;
-    r->batch.n_tokens = n;
-    r->batch.seq_length = 64;
-    r->batch.offsets = r->offsets;
-    r->batch.ids = r->ids;
-    r->batch.types = r->types;
-    r->batch.positions = r->positions;
-    r->batch.key_mask = number % 4 == 1 ? r->key_mask : NULL;
-    r->batch.int_labels = has_ints ? r->int_labels : NULL;
-    r->batch.float_labels = has_ints ? NULL : r->float_labels;
-    r->batch.example_ids = r->example_ids;
+    for (int b = 0; b < n_seqs; b++) {
+        in->example_ids[b] = 100 * number + b;
+    }
+    in->batch.n_rows = head->loss == BT_LOSS_RANKING ? n_seqs / 2 : n_seqs;
+    in->batch.seq_length = 64;
+    in->batch.key_mask = number % 4 == 1 ? in->key_mask : NULL;
+    in->batch.int_labels = has_ints ? in->int_labels : NULL;
+    in->batch.float_labels = has_ints ? NULL : in->float_labels;
+    in->batch.example_ids = in->example_ids;
 }
 
 static void open_job(const bt_head_config *head, const bt_exec_config *config, int n_batches) {
@@ -111,7 +99,7 @@ static void open_job(const bt_head_config *head, const bt_exec_config *config, i
     for (int i = 0; i < n_batches; i++) {
         rows *const r = &shared.all[i];
         make_rows(r, i, head);
-        r->n_logits = bt_model_n_logits(shared.model, &r->batch);
+        r->n_logits = bt_model_n_logits(shared.model, &r->in.batch);
         assert_true(r->n_logits <= MAX_LOGITS);
     }
 }
@@ -135,29 +123,30 @@ static void evaluate_alone(const bt_exec_config *config, bool in_8_bits) {
         assert_ok(bt_exec_round_weights(exec, &rounded, err));
     }
     for (int i = 0; i < shared.n_batches; i++) {
-        rows *const    r = &shared.all[i];
-        bt_step_result result;
-        assert_ok(bt_exec_evaluate(exec, &r->batch, &result, err));
+        rows *const                r = &shared.all[i];
+        const fixture_batch *const in = &r->in;
+        bt_step_result             result;
+        assert_ok(bt_exec_evaluate(exec, &in->batch, &result, err));
         r->loss = result.loss;
         memcpy(r->logits, result.logits, (size_t)r->n_logits * sizeof(float));
         if (shared.model->head.loss == BT_LOSS_RANKING) {
             continue;
         }
-        const int64_t per_seq = r->n_logits / r->batch.n_seqs;
-        for (int64_t b = 0; b < r->batch.n_seqs; b++) {
-            const int64_t  first = r->offsets[b];
-            const int64_t  offsets[] = {0, r->offsets[b + 1] - first};
+        const int64_t per_seq = r->n_logits / in->batch.n_seqs;
+        for (int64_t b = 0; b < in->batch.n_seqs; b++) {
+            const int64_t  first = in->offsets[b];
+            const int64_t  offsets[] = {0, in->offsets[b + 1] - first};
             const bt_batch row = {.n_seqs = 1,
                                   .n_rows = 1,
                                   .n_tokens = offsets[1],
                                   .max_tokens = offsets[1],
                                   .seq_length = 64,
                                   .offsets = offsets,
-                                  .ids = r->ids + first,
-                                  .types = r->types + first,
-                                  .positions = r->positions + first,
+                                  .ids = in->ids + first,
+                                  .types = in->types + first,
+                                  .positions = in->positions + first,
                                   .key_mask =
-                                      r->batch.key_mask != NULL ? r->key_mask + first : NULL};
+                                      in->batch.key_mask != NULL ? in->key_mask + first : NULL};
             const bool     tokens = shared.model->head.kind == BT_HEAD_TOKENS;
             const int64_t  at = tokens ? first * shared.model->head.num_classes : b * per_seq;
             const int64_t  n = bt_model_n_logits(shared.model, &row);
@@ -174,12 +163,12 @@ static bt_status take(void *context, const bt_batch *batch, const bt_step_result
     const rows *const r = &j->all[j->n_taken];
     (void)problem;
     assert_in_range(j->n_taken, 0, j->n_batches - 1);
-    assert_int_equal(batch->n_seqs, r->batch.n_seqs);
-    assert_int_equal(batch->example_ids[1], r->example_ids[1]);
-    assert_int_equal(result->n_tokens, r->batch.n_tokens);
+    assert_int_equal(batch->n_seqs, r->in.batch.n_seqs);
+    assert_int_equal(batch->example_ids[1], r->in.example_ids[1]);
+    assert_int_equal(result->n_tokens, r->in.batch.n_tokens);
     if (j->model->head.kind == BT_HEAD_TOKENS && j->model->head.loss != BT_LOSS_SPAN) {
-        assert_memory_equal(batch->int_labels, r->int_labels,
-                            (size_t)r->batch.n_tokens * sizeof *r->int_labels);
+        assert_memory_equal(batch->int_labels, r->in.int_labels,
+                            (size_t)r->in.batch.n_tokens * sizeof *r->in.int_labels);
     }
     assert_true(result->loss == r->loss);
     assert_int_equal(result->n_nonfinite, 0);
@@ -207,7 +196,7 @@ static bt_status add_all(bt_error *problem) {
     BT_TRY(bt_exec_window_create(shared.exec, take, tick, &shared, &window, problem));
     for (int i = 0; rc == BT_OK && i < shared.n_batches; i++) {
         make_rows(&passing, i, &shared.model->head);
-        rc = bt_exec_window_add(window, &passing.batch, problem);
+        rc = bt_exec_window_add(window, &passing.in.batch, problem);
         memset(&passing, 0xff, sizeof passing);
     }
     rc = rc == BT_OK ? bt_exec_window_flush(window, problem) : rc;
@@ -307,18 +296,11 @@ static void test_little_memory(void **state) {
 static int64_t bytes_with(int64_t n) {
     const bt_exec_config config = {.n_threads = 1, .isa = "auto"};
     bt_step_result       result;
+    fixture_batch *const in = &shared.all[0].in;
     open_job(&heads[0], &config, 1);
-    rows *const r = &shared.all[0];
-    for (int64_t b = 0; b <= n; b++) {
-        r->offsets[b] = 25 * b;
-    }
-    memset(r->positions, 0, sizeof r->positions);
-    r->batch.n_seqs = n;
-    r->batch.n_rows = n;
-    r->batch.n_tokens = 25 * n;
-    r->batch.seq_length = 25; /* no room for longer ones is wanted */
-    r->batch.max_tokens = 25;
-    assert_ok(bt_exec_evaluate(shared.exec, &r->batch, &result, err));
+    fixture_rows(in, n, (fixture_lengths){25, 0, 1}, N_WORDS);
+    in->batch.n_rows = n;
+    assert_ok(bt_exec_evaluate(shared.exec, &in->batch, &result, err));
     const int64_t n_bytes = (int64_t)bt_exec_memory_bytes(shared.exec);
     close_job();
     return n_bytes;
@@ -354,9 +336,9 @@ static void test_a_bad_batch_is_refused(void **state) {
     bt_exec_window      *window = NULL;
     open_job(&heads[0], &config, many());
     assert_ok(bt_exec_window_create(shared.exec, take, NULL, &shared, &window, err));
-    shared.all[1].ids[0] = 200;
-    assert_ok(bt_exec_window_add(window, &shared.all[0].batch, err));
-    assert_ok(bt_exec_window_add(window, &shared.all[1].batch, err));
+    shared.all[1].in.ids[0] = N_WORDS;
+    assert_ok(bt_exec_window_add(window, &shared.all[0].in.batch, err));
+    assert_ok(bt_exec_window_add(window, &shared.all[1].in.batch, err));
     assert_fails(bt_exec_window_flush(window, err), BT_E_SHAPE, "outside");
     assert_int_equal(shared.n_taken, 0);
     bt_exec_window_free(window);
