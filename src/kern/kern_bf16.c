@@ -32,18 +32,9 @@ static inline __m512i pairs_across(const float *row_0, const float *row_1, __mma
     return _mm512_or_si512(low, _mm512_slli_epi32(high, 16));
 }
 
-/* Where the numbers of a panel come from. */
-typedef struct source {
-    const float    *x;   /* the panel's first element; NULL: */
-    const uint16_t *x16; /* it is bfloat16 */
-    int64_t         wide_step, deep_step;
-    int64_t         n_there; /* in the wide direction, from here */
-    int64_t         depth;
-} source;
-
 /* r[w] = words of the pairs d/2.., of w = first..first+15; consecutive d in memory. is_16 is a
  * constant after inlining, here and below. */
-static ALWAYS_INLINE void load_along(const bool is_16, __m512i r[WORDS], const source *s,
+static ALWAYS_INLINE void load_along(const bool is_16, __m512i r[WORDS], const kern_pack_source *s,
                                      int64_t first, int64_t d) {
     UNROLL for (int i = 0; i < WORDS; i++) {
         const int64_t at = (first + i) * s->wide_step + d;
@@ -54,7 +45,7 @@ static ALWAYS_INLINE void load_along(const bool is_16, __m512i r[WORDS], const s
 }
 
 /* r[p] = words of the pair d/2 + p, of w = first..first+15; consecutive w in memory. */
-static ALWAYS_INLINE void load_across(const bool is_16, __m512i r[WORDS], const source *s,
+static ALWAYS_INLINE void load_across(const bool is_16, __m512i r[WORDS], const kern_pack_source *s,
                                       int64_t first, int64_t d) {
     const __mmask16 mask = bf16_first_lanes(s->n_there - first);
     UNROLL for (int i = 0; i < WORDS; i++) {
@@ -73,7 +64,7 @@ static ALWAYS_INLINE void load_across(const bool is_16, __m512i r[WORDS], const 
 
 /* [width][padded / 2] words */
 static ALWAYS_INLINE void pack_rows(const bool is_16, uint32_t *panel, int64_t width,
-                                    const source *s) {
+                                    const kern_pack_source *s) {
     const int64_t words = bf16_padded(s->depth) / 2;
     __m512i       r[WORDS];
     for (int64_t first = 0; first < width; first += WORDS) {
@@ -94,7 +85,7 @@ static ALWAYS_INLINE void pack_rows(const bool is_16, uint32_t *panel, int64_t w
 }
 
 /* [padded / 2][COLS] words */
-static ALWAYS_INLINE void pack_cols(const bool is_16, uint32_t *panel, const source *s) {
+static ALWAYS_INLINE void pack_cols(const bool is_16, uint32_t *panel, const kern_pack_source *s) {
     __m512i r[WORDS];
     for (int64_t d = 0; d < s->depth; d += 2 * WORDS) {
         for (int64_t first = 0; first < COLS; first += WORDS) {
@@ -112,7 +103,8 @@ static ALWAYS_INLINE void pack_cols(const bool is_16, uint32_t *panel, const sou
 }
 
 /* Panels one after another; s is the first one's source. */
-static void pack_panels(uint32_t *panels, bool is_of_a, int64_t width, source s, int64_t n_wide) {
+static void pack_panels(uint32_t *panels, bool is_of_a, int64_t width, kern_pack_source s,
+                        int64_t n_wide) {
     for (int64_t w = 0; w < n_wide; w += width) {
         uint32_t *const panel = panels + w * (bf16_padded(s.depth) / 2);
         if (is_of_a && s.x != NULL) {
@@ -135,13 +127,13 @@ static void pack_panels(uint32_t *panels, bool is_of_a, int64_t width, source s,
     linkage void prefix##pack_##which(void *panels, const float *x, int64_t wide_step,             \
                                       int64_t deep_step, int64_t n_wide, int64_t n_there,          \
                                       int64_t depth) {                                             \
-        const source s = {x, NULL, wide_step, deep_step, n_there, depth};                          \
+        const kern_pack_source s = {x, NULL, wide_step, deep_step, n_there, depth};                \
         pack_panels(panels, is_of_a, width, s, n_wide);                                            \
     }                                                                                              \
     linkage void prefix##pack16_##which(void *panels, const uint16_t *x, int64_t wide_step,        \
                                         int64_t deep_step, int64_t n_wide, int64_t n_there,        \
                                         int64_t depth) {                                           \
-        const source s = {NULL, x, wide_step, deep_step, n_there, depth};                          \
+        const kern_pack_source s = {NULL, x, wide_step, deep_step, n_there, depth};                \
         pack_panels(panels, is_of_a, width, s, n_wide);                                            \
     }
 DEFINE_PACKS(static, , a, true, DOT_ROWS)

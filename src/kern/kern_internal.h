@@ -57,6 +57,14 @@ typedef void kern_pack16_fn(void *panels, const uint16_t *x, int64_t wide_step, 
 void         kern_pack_widened(kern_pack_fn *pack, int64_t width, void *panels, const uint16_t *x,
                                int64_t wide_step, int64_t deep_step, int64_t n_wide, int64_t n_there,
                                int64_t depth);
+/* kern_bf16.c, kern_neon_bf16.c: where the numbers of a panel come from. */
+typedef struct kern_pack_source {
+    const float    *x;   /* the panel's first element, */
+    const uint16_t *x16; /* or this, in bfloat16: the other is NULL */
+    int64_t         wide_step, deep_step;
+    int64_t         n_there; /* in the wide direction, from here */
+    int64_t         depth;
+} kern_pack_source;
 
 /* kern_ref16.c */
 extern const bt_kern_tiles16 kern_tiles16__ref;

@@ -17,15 +17,6 @@ enum {
     DEPTH = 512, /* a multiple of STEP */
 };
 
-/* Where the numbers of a panel come from. */
-typedef struct source {
-    const float    *x;   /* the panel's first element; NULL: */
-    const uint16_t *x16; /* it is bfloat16 */
-    int64_t         wide_step, deep_step;
-    int64_t         n_there; /* in the wide direction, from here */
-    int64_t         depth;
-} source;
-
 static int64_t padded(int64_t depth) {
     return (depth + STEP - 1) / STEP * STEP;
 }
@@ -36,7 +27,8 @@ static inline uint16x4_t round_4(float32x4_t x) {
 
 /* Four numbers that lie one after another, of which n are there; beyond them 0. is_16 is a constant
  * after inlining, here and below. */
-static ALWAYS_INLINE uint16x4_t load_4(const bool is_16, const source *s, int64_t at, int64_t n) {
+static ALWAYS_INLINE uint16x4_t load_4(const bool is_16, const kern_pack_source *s, int64_t at,
+                                       int64_t n) {
     if (n >= 4) {
         return is_16 ? vld1_u16(s->x16 + at) : round_4(vld1q_f32(s->x + at));
     }
@@ -54,7 +46,7 @@ static ALWAYS_INLINE uint16x4_t load_4(const bool is_16, const source *s, int64_
 
 /* Consecutive d in memory. */
 static ALWAYS_INLINE void pack_along(const bool is_16, uint16_t *panel, int64_t width,
-                                     const source *s) {
+                                     const kern_pack_source *s) {
     for (int64_t w = 0; w < width; w++) {
         for (int64_t d = 0; d < s->depth; d += STEP) {
             const uint16x4_t x = w < s->n_there
@@ -67,7 +59,7 @@ static ALWAYS_INLINE void pack_along(const bool is_16, uint16_t *panel, int64_t 
 
 /* Consecutive w in memory: four of them, four deep, are stored turned round. */
 static ALWAYS_INLINE void pack_across(const bool is_16, uint16_t *panel, int64_t width,
-                                      const source *s) {
+                                      const kern_pack_source *s) {
     for (int64_t d = 0; d < s->depth; d += STEP) {
         for (int64_t w = 0; w < width; w += 4) {
             uint16x4x4_t x;
@@ -81,8 +73,8 @@ static ALWAYS_INLINE void pack_across(const bool is_16, uint16_t *panel, int64_t
 }
 
 /* Panels one after another; s is the first one's source. */
-static ALWAYS_INLINE void pack_panels(const bool is_16, uint16_t *panels, int64_t width, source s,
-                                      int64_t n_wide) {
+static ALWAYS_INLINE void pack_panels(const bool is_16, uint16_t *panels, int64_t width,
+                                      kern_pack_source s, int64_t n_wide) {
     for (int64_t w = 0; w < n_wide; w += width) {
         if (s.deep_step == 1) {
             pack_along(is_16, panels + w * padded(s.depth), width, &s);
@@ -100,25 +92,25 @@ static ALWAYS_INLINE void pack_panels(const bool is_16, uint16_t *panels, int64_
 
 static void pack_a(void *panels, const float *x, int64_t wide_step, int64_t deep_step,
                    int64_t n_wide, int64_t n_there, int64_t depth) {
-    const source s = {x, NULL, wide_step, deep_step, n_there, depth};
+    const kern_pack_source s = {x, NULL, wide_step, deep_step, n_there, depth};
     pack_panels(false, panels, ROWS, s, n_wide);
 }
 
 static void pack_b(void *panels, const float *x, int64_t wide_step, int64_t deep_step,
                    int64_t n_wide, int64_t n_there, int64_t depth) {
-    const source s = {x, NULL, wide_step, deep_step, n_there, depth};
+    const kern_pack_source s = {x, NULL, wide_step, deep_step, n_there, depth};
     pack_panels(false, panels, COLS, s, n_wide);
 }
 
 static void pack_a16(void *panels, const uint16_t *x, int64_t wide_step, int64_t deep_step,
                      int64_t n_wide, int64_t n_there, int64_t depth) {
-    const source s = {NULL, x, wide_step, deep_step, n_there, depth};
+    const kern_pack_source s = {NULL, x, wide_step, deep_step, n_there, depth};
     pack_panels(true, panels, ROWS, s, n_wide);
 }
 
 static void pack_b16(void *panels, const uint16_t *x, int64_t wide_step, int64_t deep_step,
                      int64_t n_wide, int64_t n_there, int64_t depth) {
-    const source s = {NULL, x, wide_step, deep_step, n_there, depth};
+    const kern_pack_source s = {NULL, x, wide_step, deep_step, n_there, depth};
     pack_panels(true, panels, COLS, s, n_wide);
 }
 
