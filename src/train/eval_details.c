@@ -121,17 +121,6 @@ static bt_status find_vocabulary(eval_details *details, bt_error *err) {
     return BT_OK;
 }
 
-static bt_status put_classes(bt_str *json, const bt_task_labels *labels, bt_error *err) {
-    BT_TRY(report_put_key(json, "classes", err));
-    BT_TRY(bt_str_append(json, "[", err));
-    for (int64_t c = 0; c < labels->n; c++) {
-        char text[BT_TASK_LABEL_TEXT_MAX];
-        BT_TRY(bt_str_append(json, c > 0 ? ", " : "", err));
-        BT_TRY(report_put_text(json, bt_task_label_text(labels, c, text), err));
-    }
-    return bt_str_append(json, "]", err);
-}
-
 static bt_status put_values(bt_str *json, const bt_train_values *values, bt_error *err) {
     BT_TRY(report_put_key(json, "values", err));
     BT_TRY(bt_str_append(json, "{", err));
@@ -161,7 +150,7 @@ static bt_status put_body(bt_str *json, const eval_details *details, const bt_me
     const eval_details_config *const config = &details->config;
     const bt_report_texts            texts = {
                    .vocab = details->vocab, .read = read_texts, .context = config->data};
-    BT_TRY(put_classes(json, &config->plan->labels, err));
+    BT_TRY(report_put_classes(json, &config->plan->labels, err));
     BT_TRY(put_values(json, values, err));
     BT_TRY(bt_report_metrics_append(metrics, json, err));
     BT_TRY(bt_report_rows_append(details->rows, &texts, json, err));

@@ -64,17 +64,6 @@ static bt_status put_section(bt_str *json, const data_side *side, int64_t n_clas
     return bt_str_append(json, "}", err);
 }
 
-static bt_status put_class_names(bt_str *json, const bt_task_labels *labels, bt_error *err) {
-    BT_TRY(report_put_key(json, "classes", err));
-    BT_TRY(bt_str_append(json, "[", err));
-    for (int64_t c = 0; c < labels->n; c++) {
-        char text[BT_TASK_LABEL_TEXT_MAX];
-        BT_TRY(bt_str_append(json, c > 0 ? ", " : "", err));
-        BT_TRY(report_put_text(json, bt_task_label_text(labels, c, text), err));
-    }
-    return bt_str_append(json, "]", err);
-}
-
 static bt_status put_shared(bt_str *json, const data_side *train, const data_side *other,
                             bt_error *err) {
     bt_data_shared shared = {0};
@@ -88,7 +77,7 @@ bt_status report_put_data(bt_str *json, const data_side *train, const data_side 
     const data_side *const sides[] = {train, other};
     bool                   is_first = true;
     BT_TRY(bt_str_append(json, "{", err));
-    BT_TRY(put_class_names(json, labels, err));
+    BT_TRY(report_put_classes(json, labels, err));
     if (train->data != NULL && other->data != NULL) {
         BT_TRY(put_shared(json, train, other, err));
     }

@@ -29,6 +29,17 @@ bt_status report_put_key(bt_str *json, const char *key, bt_error *err) {
     return bt_str_appendf(json, err, "%s\"%s\": ", is_first ? "" : ", ", key);
 }
 
+bt_status report_put_classes(bt_str *json, const bt_task_labels *labels, bt_error *err) {
+    BT_TRY(report_put_key(json, "classes", err));
+    BT_TRY(bt_str_append(json, "[", err));
+    for (int64_t c = 0; c < labels->n; c++) {
+        char text[BT_TASK_LABEL_TEXT_MAX];
+        BT_TRY(bt_str_append(json, c > 0 ? ", " : "", err));
+        BT_TRY(report_put_text(json, bt_task_label_text(labels, c, text), err));
+    }
+    return bt_str_append(json, "]", err);
+}
+
 static bt_status put_field(bt_str *json, const char *key, const char *text, bt_error *err) {
     BT_TRY(report_put_key(json, key, err));
     return report_put_text(json, text, err);

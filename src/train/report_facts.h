@@ -26,6 +26,8 @@ BT_MUST_USE bt_status report_facts_write(const report_facts *facts, bt_error *er
 BT_MUST_USE bt_status report_put_key(bt_str *json, const char *key, bt_error *err);
 /* A text of any bytes as a string of JSON; NULL: null. */
 BT_MUST_USE bt_status report_put_text(bt_str *json, const char *text, bt_error *err);
+/* "classes": the texts of the labels. */
+BT_MUST_USE bt_status report_put_classes(bt_str *json, const bt_task_labels *labels, bt_error *err);
 
 /* report_data.c: what is known of the data, an object of JSON. */
 BT_MUST_USE bt_status report_put_data(bt_str *json, const data_side *train, const data_side *other,

@@ -5,8 +5,6 @@
  * has a vocabulary by which every id of the text is one of its pieces. */
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
-#include <unistd.h>
 
 #include "bt/base/log.h"
 #include "bt/text.h"
@@ -15,20 +13,6 @@
 
 static const char *const names[] = {"facts/tokenizer.json", "facts/tokenizer_config.json",
                                     "facts/vocab.txt"};
-
-/* Writes each part that is there to its file, and removes the others; returns the rest. */
-static const uint8_t *write_parts(const uint8_t *data, const uint8_t *end) {
-    for (size_t i = 0; i < BT_ARRAY_LEN(names); i++) {
-        const uint8_t *const nul = data < end ? memchr(data, 0, (size_t)(end - data)) : NULL;
-        const uint8_t *const stop = nul != NULL ? nul : end;
-        const char *const    path = fuzz_file(names[i], data, (size_t)(stop - data));
-        if (data == stop) {
-            (void)unlink(path);
-        }
-        data = nul != NULL ? nul + 1 : end;
-    }
-    return data;
-}
 
 static void check(bt_status rc, const bt_error *err) {
     const bool is_meant = rc == BT_OK || rc == BT_E_FORMAT || rc == BT_E_UNSUPPORTED ||
@@ -71,7 +55,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     bt_error             err = BT_ERROR_INIT;
     bt_text_facts        facts;
     const char *const    folder = fuzz_folder("facts");
-    const uint8_t *const text = write_parts(data, data + size);
+    const uint8_t *const text = fuzz_files(names, BT_ARRAY_LEN(names), data, data + size);
     bt_log_setup("fuzz", BT_LOG_TEXT, BT_LOG_ERROR);
     bt_status rc = bt_text_read_facts(folder, &facts, &err);
     check(rc, &err);

@@ -65,6 +65,20 @@ const char *fuzz_file(const char *name, const uint8_t *data, size_t size) {
     return path;
 }
 
+const uint8_t *fuzz_files(const char *const *names, size_t n, const uint8_t *data,
+                          const uint8_t *end) {
+    for (size_t i = 0; i < n; i++) {
+        const uint8_t *const nul = data < end ? memchr(data, 0, (size_t)(end - data)) : NULL;
+        const uint8_t *const stop = nul != NULL ? nul : end;
+        const char *const    path = fuzz_file(names[i], data, (size_t)(stop - data));
+        if (data == stop) {
+            (void)unlink(path);
+        }
+        data = nul != NULL ? nul + 1 : end;
+    }
+    return data;
+}
+
 const char *fuzz_folder(const char *name) {
     bool              is_new = false;
     const char *const path = path_of(name, &is_new);

@@ -6,7 +6,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "bt/base/log.h"
 #include "bt/ckpt.h"
@@ -18,18 +17,6 @@
 static const char *const names[] = {"s/modules.json", "s/1_Pooling/config.json",
                                     "s/sentence_bert_config.json",
                                     "s/config_sentence_transformers.json"};
-
-static void write_parts(const uint8_t *data, const uint8_t *end) {
-    for (size_t i = 0; i < BT_ARRAY_LEN(names); i++) {
-        const uint8_t *const nul = data < end ? memchr(data, 0, (size_t)(end - data)) : NULL;
-        const uint8_t *const stop = nul != NULL ? nul : end;
-        const char *const    path = fuzz_file(names[i], data, (size_t)(stop - data));
-        if (data == stop) {
-            (void)unlink(path);
-        }
-        data = nul != NULL ? nul + 1 : end;
-    }
-}
 
 static bt_ckpt *open_weights(void) {
     static const float        values[4] = {1, 2, 3, 4};
@@ -59,7 +46,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     if (ckpt == NULL) {
         ckpt = open_weights();
     }
-    write_parts(data, data + size);
+    (void)fuzz_files(names, BT_ARRAY_LEN(names), data, data + size);
     const bt_status rc = bt_ckpt_read_sentence(ckpt, &said, &err);
     if (rc != BT_OK) {
         if ((rc != BT_E_FORMAT && rc != BT_E_UNSUPPORTED && rc != BT_E_NOMEM && rc != BT_E_IO) ||

@@ -160,17 +160,6 @@ typedef struct own_goldens {
     size_t             n;
 } own_goldens;
 
-static size_t read_hex(const char *hex, char *bytes, size_t cap) {
-    const size_t n = strlen(hex) / 2;
-    assert_true(n <= cap);
-    for (size_t i = 0; i < n; i++) {
-        unsigned value = 0;
-        assert_int_equal(sscanf(hex + 2 * i, "%2x", &value), 1);
-        bytes[i] = (char)value;
-    }
-    return n;
-}
-
 static void check_own_line(void *context, json_t *line) {
     own_goldens *const g = context;
     char               text[2048];

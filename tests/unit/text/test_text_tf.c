@@ -34,17 +34,6 @@ static void close_goldens(goldens *g) {
     bt_text_scratch_free(g->scratch);
 }
 
-static size_t read_hex(const char *hex, char *bytes, size_t cap) {
-    const size_t n = strlen(hex) / 2;
-    assert_true(n <= cap);
-    for (size_t i = 0; i < n; i++) {
-        unsigned value = 0;
-        assert_int_equal(sscanf(hex + 2 * i, "%2x", &value), 1);
-        bytes[i] = (char)value;
-    }
-    return n;
-}
-
 static void check_hex_words(const bt_text_word *words, size_t n, const json_t *want,
                             const char *name) {
     if (n != json_array_size(want)) {

@@ -55,6 +55,17 @@ void check_ids(const int32_t *ids, size_t n, const json_t *want, const char *nam
     }
 }
 
+size_t read_hex(const char *hex, char *bytes, size_t cap) {
+    const size_t n = strlen(hex) / 2;
+    assert_true(n <= cap);
+    for (size_t i = 0; i < n; i++) {
+        unsigned value = 0;
+        assert_int_equal(sscanf(hex + 2 * i, "%2x", &value), 1);
+        bytes[i] = (char)value;
+    }
+    return n;
+}
+
 bt_text_vocab *load_vocab(const char *path) {
     return load_vocab_as(path, BT_TEXT_PYTHON);
 }
