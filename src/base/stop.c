@@ -15,13 +15,16 @@
 #include "bt/base/stop.h"
 #include "bt/base/time.h"
 
-/* timeout(1) and some batch systems send one request twice, to the process and to its group. */
+/* timeout(1) and some batch systems send one request twice, to the process and to its group: the
+ * second time after a turn of others', where the machine is busy. */
 static const int64_t same_request_ns = 20000000;
+static const int64_t same_sender_ns = 1000000000;
 static const double  sleep_slice = 0.05;
 
 static atomic_int            asked; /* the first signal's number */
 static atomic_int            told;  /* the number that another process of the job was asked with */
 static atomic_int_least64_t  asked_at;
+static atomic_int            asked_by; /* the process that sent it; 0: none */
 static atomic_int            is_saved;
 static atomic_int            pipe_kills; /* SIGPIPE had its default effect at the start */
 static _Atomic(const char *) words;
@@ -62,10 +65,11 @@ static void wake(void) {
 }
 
 /* true: it was the first one. */
-static bool ask(int number) {
+static bool ask(int number, int sender) {
     int none = 0;
-    if (atomic_load(&asked) == 0) { /* before the flag: another thread's handler looks at both */
+    if (atomic_load(&asked) == 0) { /* before the flag: another thread's handler looks at them */
         atomic_store(&asked_at, now_ns());
+        atomic_store(&asked_by, sender);
     }
     if (!atomic_compare_exchange_strong(&asked, &none, number)) {
         return false;
@@ -90,6 +94,21 @@ static bool is_from_kernel(int number, const siginfo_t *info) {
            (number == SIGXCPU && info->si_code == SI_KERNEL);
 }
 
+/* 0: no process, as for a terminal's Ctrl-C. */
+static int sender_of(const siginfo_t *info) {
+    const bool is_sent =
+        info->si_code == SI_USER || info->si_code == SI_QUEUE || info->si_code == SI_TKILL;
+    return is_sent ? (int)info->si_pid : 0;
+}
+
+/* After the first one: is this that one again? */
+static bool is_same_request(int number, int sender) {
+    const int64_t since = now_ns() - atomic_load(&asked_at);
+    const bool    is_same_sender = sender != 0 && sender == atomic_load(&asked_by);
+    return number == atomic_load(&asked) &&
+           since < (is_same_sender ? same_sender_ns : same_request_ns);
+}
+
 static void on_signal(int number, siginfo_t *info, void *context) {
     const int  saved_errno = errno;
     const bool by_kernel = is_from_kernel(number, info);
@@ -97,13 +116,12 @@ static void on_signal(int number, siginfo_t *info, void *context) {
     if (number == SIGXFSZ && by_kernel) {
         return;
     }
-    if (ask(number)) {
+    if (ask(number, sender_of(info))) {
         const char *const when = atomic_load(&words);
         const char *const parts[] = {name_of(number), ": stopping", when != NULL ? " " : "",
                                      when != NULL ? when : "", "; again to stop now"};
         bt_log_from_handler("stop", parts, BT_ARRAY_LEN(parts));
-    } else if (!by_kernel && !(number == atomic_load(&asked) &&
-                               now_ns() - atomic_load(&asked_at) < same_request_ns)) {
+    } else if (!by_kernel && !is_same_request(number, sender_of(info))) {
         end_now(number);
     }
     errno = saved_errno;
@@ -221,7 +239,7 @@ int bt_stop_exit_code(void) {
 
 void bt_stop_set(int signal_number) {
     if (signal_number != 0) {
-        (void)ask(signal_number);
+        (void)ask(signal_number, 0);
         return;
     }
     char      byte = 0;

@@ -2,6 +2,7 @@
 """Being asked to stop, beside the table of stop_phases.py: what is said and where a run goes on, signals
 twice, ignored and from limits, a log's reader that goes away."""
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -26,7 +27,7 @@ class Saved(stops.Case):
 
     def test_training(self):
         program = self.train(override=FOR_EVER)
-        program.says('saved checkpoint')
+        program.makes_steps()
         self.check(program, 'SIGHUP', words='stopping after this step')
 
     def test_evaluation(self):
@@ -57,8 +58,11 @@ class Saved(stops.Case):
 
 class Other(stops.Case):
     def test_timeout_sends_its_signal_twice(self):
-        program = Program(self, ['timeout', '--preserve-status', '-s', 'TERM', '3', e2e.program()] +
+        """When its time is over, and when it is itself asked to stop: to the process and to the group."""
+        program = Program(self, ['timeout', '--preserve-status', '-s', 'TERM', '1h', e2e.program()] +
                           jobs.args('sentence', 'made/out', FOR_EVER))
+        program.says('saved checkpoint')
+        program.child.send_signal(signal.SIGTERM)
         self.assertEqual(program.child.wait(60 * SLOW), 75, program.stderr())
 
     def test_what_was_ignored_stays_ignored(self):
@@ -86,7 +90,6 @@ class Other(stops.Case):
 
     def test_file_size_limit(self):
         def limit():
-            import resource
             resource.setrlimit(resource.RLIMIT_FSIZE, (20000, 20000))
         program = self.train(override='trainer.train_steps=100,trainer.checkpoint_retry=0',
                              before=limit)
@@ -94,10 +97,9 @@ class Other(stops.Case):
         self.assertIn('File too large', program.stderr())
 
     def test_processor_time(self):
-        def limit():
-            import resource
-            resource.setrlimit(resource.RLIMIT_CPU, (2, 30))
-        program = self.train(override=FOR_EVER, before=limit)
+        program = self.train(override=FOR_EVER)
+        program.makes_steps()
+        resource.prlimit(program.child.pid, resource.RLIMIT_CPU, (1, 60))
         self.assertEqual(program.child.wait(60 * SLOW), 75, program.stderr())
         self.assertIn('SIGXCPU: stopping after this step', program.stderr())
 

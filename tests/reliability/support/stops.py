@@ -75,6 +75,10 @@ class Program:
     def says(self, text):
         self.until(lambda: text in self.stderr())
 
+    def makes_steps(self):
+        """Until there are steps after its only save, so that it is asked in none."""
+        self.until(lambda: re.search(r'saved checkpoint(?s:.)* train \| step ', self.stderr()))
+
     def ended(self, seconds):
         """Its exit code; it must come within that time."""
         try:

@@ -97,8 +97,8 @@ static void test_line_may_be_json(void **state) {
 static void two_signals(void) {
     bt_stop_install();
     (void)raise(SIGTERM);
-    (void)raise(SIGTERM); /* the same request, sent twice */
-    (void)poll(NULL, 0, 50);
+    (void)poll(NULL, 0, 50); /* others' turn, on a busy machine */
+    (void)raise(SIGTERM);    /* the same request, sent twice by one process */
     (void)raise(SIGINT);
     _exit(1);
 }
@@ -107,6 +107,25 @@ static void test_second_signal_ends_at_once(void **state) {
     (void)state;
     const ending e = in_child(two_signals);
     assert_true(WIFSIGNALED(e.status) && WTERMSIG(e.status) == SIGINT);
+    assert_string_equal(e.text, "prog: SIGTERM: stopping; again to stop now\n");
+}
+
+static void two_senders(void) {
+    bt_stop_install();
+    (void)raise(SIGTERM);
+    (void)poll(NULL, 0, 50);
+    const pid_t sender = fork();
+    if (sender == 0) {
+        _exit(kill(getppid(), SIGTERM));
+    }
+    (void)waitpid(sender, NULL, 0);
+    _exit(1);
+}
+
+static void test_another_process_asks_again(void **state) {
+    (void)state;
+    const ending e = in_child(two_senders);
+    assert_true(WIFSIGNALED(e.status) && WTERMSIG(e.status) == SIGTERM);
     assert_string_equal(e.text, "prog: SIGTERM: stopping; again to stop now\n");
 }
 
@@ -192,13 +211,37 @@ static void test_shield_keeps_waits(void **state) {
     assert_exit(in_child(waits_and_shields), 0, "prog: SIGTERM: stopping; again to stop now\n");
 }
 
+/* Where another process is: 'S' asleep, 'R' running; 0: that cannot be told. */
+static char state_of(pid_t pid) {
+    char path[64];
+    char state = 0;
+    (void)snprintf(path, sizeof path, "/proc/%ld/stat", (long)pid);
+    FILE *const file = fopen(path, "re");
+    if (file != NULL) {
+        const bool is_told = fscanf(file, "%*d (%*[^)]) %c", &state) == 1;
+        (void)fclose(file);
+        return is_told ? state : 0;
+    }
+    return 0;
+}
+
 /* Asleep when it comes: woken, shielded or not. */
 static void sleeper(void) {
     bt_stop_install();
     for (int shielded = 0; shielded < 2; shielded++) {
+        int ready[2];
+        if (pipe(ready) != 0) {
+            _exit(2);
+        }
         const pid_t sender = fork();
         if (sender == 0) {
-            (void)poll(NULL, 0, 200);
+            char byte = 0;
+            char state = 'R';
+            (void)!read(ready[0], &byte, 1);
+            while (state != 'S' && state != 0) { /* it waits for nothing but its sleep any more */
+                (void)poll(NULL, 0, 1);
+                state = state_of(getppid());
+            }
             (void)kill(getppid(), SIGTERM);
             _exit(0);
         }
@@ -206,6 +249,7 @@ static void sleeper(void) {
         if (shielded != 0) {
             bt_stop_shield(true);
         }
+        (void)!write(ready[1], "", 1);
         const bool slept = bt_stop_sleep(100);
         if (shielded != 0) {
             bt_stop_shield(false);
@@ -229,6 +273,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_first_signal_is_told),
                                        cmocka_unit_test(test_line_may_be_json),
                                        cmocka_unit_test(test_second_signal_ends_at_once),
+                                       cmocka_unit_test(test_another_process_asks_again),
                                        cmocka_unit_test(test_ignored_stays_ignored),
                                        cmocka_unit_test(test_file_size_limit_is_no_request),
                                        cmocka_unit_test(test_processor_time_is_a_request),
