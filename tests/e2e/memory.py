@@ -156,17 +156,23 @@ class Limit(e2e.Case):
         self.limited(0, batch=20, more=',trainer.gradient_accumulation_steps=100')
 
 
+def processor_seconds():
+    """Of the programs that have ended: a busy machine's clock says nothing of them."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
 class Start(e2e.Case):
     def test_time_to_the_first_step(self):
         """Only a bound against something quite wrong: seconds of another machine say little."""
         times = []
         for i in range(3):
-            start = time.monotonic()
+            start = processor_seconds()
             self.train(mode='train', model_dir='out-%d' % i,
                        override='trainer.train_steps=1,trainer.steps_per_loop=1,'
                                 'trainer.summary_interval=1')
-            times.append(time.monotonic() - start)
-        print('start to end of the first step: %.3f s' % min(times))
+            times.append(processor_seconds() - start)
+        print('start to end of the first step: %.3f s of the processor' % min(times))
         self.assertLess(min(times), 10 if e2e.SANITIZED else 3)
 
 

@@ -5,13 +5,18 @@
 #include "test_support.h"
 #include "bt/base/alloc.h"
 
+#include <errno.h>
 #include <ftw.h>
 #include <glob.h>
 #include <math.h>
+#include <netinet/in.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 enum { MAX_TEMP_DIRS = 64, N_PATHS = 32 };
@@ -174,6 +179,46 @@ static void remove_temp_dirs(void) {
     for (int i = 0; i < n_temp_dirs; i++) {
         (void)nftw(temp_dirs[i], remove_entry, 16, FTW_DEPTH | FTW_PHYS);
     }
+}
+
+/* A name of this machine, not of a file; it ends with this process. */
+static bool claim_port(int port) {
+    struct sockaddr_un at = {.sun_family = AF_UNIX};
+    const int          fd = socket(AF_UNIX, SOCK_STREAM, 0);
+    const int          n =
+        snprintf(at.sun_path + 1, sizeof at.sun_path - 1, "bert-train-test-port-%d", port);
+    assert_true(fd >= 0);
+    if (bind(fd, (const struct sockaddr *)&at,
+             (socklen_t)(offsetof(struct sockaddr_un, sun_path) + 1 + (size_t)n)) == 0) {
+        return true; /* and stays open */
+    }
+    assert_int_equal(errno, EADDRINUSE);
+    (void)close(fd);
+    return false;
+}
+
+/* Does nobody listen there who claims no ports? */
+static bool is_free_port(int port) {
+    const struct sockaddr_in at = {.sin_family = AF_INET, .sin_port = htons((uint16_t)port)};
+    const int                fd = socket(AF_INET, SOCK_STREAM, 0);
+    assert_true(fd >= 0);
+    const bool is_free = bind(fd, (const struct sockaddr *)&at, sizeof at) == 0;
+    (void)close(fd);
+    return is_free;
+}
+
+int test_free_port(void) {
+    enum { FIRST = 10000, N_PORTS = 10000 };
+    static int n_tried;
+    const int  start = (int)getpid() * 37;
+    while (n_tried < N_PORTS) {
+        const int port = FIRST + (start + n_tried++) % N_PORTS;
+        if (claim_port(port) && is_free_port(port)) {
+            return port;
+        }
+    }
+    fail_msg("no port is free");
+    return -1;
 }
 
 const char *test_temp_dir(void) {

@@ -72,6 +72,10 @@ void test_prefer_outside(bool yes);
 const char *test_outside_path(const char *relative);
 const char *test_source_path(const char *relative); /* below the repository */
 const char *test_build_path(const char *relative);  /* below the build folder */
+/* A TCP port at which something will listen later: given once on this machine while this test runs,
+ * and below those that the system hands out (tests/e2e/support/ranks.py claims by the same names).
+ */
+int test_free_port(void);
 /* A fresh folder below $TMPDIR that is removed at exit. Static storage per call (up to 64). */
 const char *test_temp_dir(void);
 

@@ -85,14 +85,41 @@ def addresses_of(n, host='127.0.0.1'):
 def wait_for_port(address):
     """Until a rank listens there; the connection is one of a stranger."""
     host, port = address.rsplit(':', 1)
-    end = time.monotonic() + 60
-    while time.monotonic() < end:
+    def is_there():
         try:
             socket.create_connection((host, int(port))).close()
-            return
+            return True
         except OSError:
-            time.sleep(0.05)
-    raise AssertionError('nobody listens at ' + address)
+            return False
+    until(is_there, 'nobody listens at ' + address)
+
+
+def until(is_so, why_not):
+    end = time.monotonic() + e2e.TIMEOUT
+    while not is_so():
+        assert time.monotonic() < end, why_not
+        time.sleep(0.05)
+
+
+def wait_for_connection(address):
+    """Until a rank is connected there (over IPv4)."""
+    host, port = address.rsplit(':', 1)
+    place = '%08X:%04X' % (int.from_bytes(socket.inet_aton(host), sys.byteorder), int(port))
+
+    def is_there():
+        with open('/proc/net/tcp', encoding='ascii') as table:
+            rows = [line.split() for line in table]
+        return any(row[2] == place and row[3] == '01' for row in rows[1:])  # remote end, established
+    until(is_there, 'nobody comes to ' + address)
+
+
+def wait_for_handler(child, number):
+    """Until a signal does not kill it any more."""
+    def has_one():
+        with open('/proc/%d/status' % child.pid, encoding='utf-8') as status:
+            caught = re.search(r'SigCgt:\s*(\w+)', status.read()).group(1)
+        return int(caught, 16) >> (number - 1) & 1
+    until(has_one, 'it has no handler')
 
 
 def slurm(rank, size, number):

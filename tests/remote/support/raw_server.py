@@ -49,7 +49,11 @@ def stall(server, connection):
         time.sleep(0.05)
 
 
+CLOSED = []
+
+
 def closed_port():
-    with socket.socket() as s:
-        s.bind(('127.0.0.1', 0))
-        return s.getsockname()[1]
+    """One at which nobody listens, nor will while this test runs: it is bound."""
+    CLOSED.append(socket.socket())
+    CLOSED[-1].bind(('127.0.0.1', 0))
+    return CLOSED[-1].getsockname()[1]

@@ -119,15 +119,15 @@ class Death(Base):
 
     def test_stopped(self):
         """SIGSTOP: connections stay open, and nothing is said any more."""
-        job = start_job(3, 'steps', 'silence=2')
+        job = start_job(3, 'steps', 'silence=4')
         self.wait_for_steps(job)
         stopped = job.children.pop(1)
         stopped.send_signal(signal.SIGSTOP)
         begin = time.monotonic()
         try:
             self.all_fail(job.end(), 5, r'rank 1 of 3 \(host [^ ]+, process %d\) has given no sign '
-                          'of life for 2 s' % stopped.pid)
-            self.assertLess(time.monotonic() - begin, 2 + 5 * e2e.SLOW)
+                          'of life for 4 s' % stopped.pid)
+            self.assertLess(time.monotonic() - begin, 4 + 5 * e2e.SLOW)
         finally:
             stopped.send_signal(signal.SIGCONT)
         err = stopped.communicate(timeout=e2e.TIMEOUT)[1]
@@ -136,11 +136,11 @@ class Death(Base):
 
     def test_all_stopped(self):
         """Ctrl-Z and fg: everybody was away, so nobody is missed."""
-        job = start_job(3, 'steps', 'silence=2')
+        job = start_job(3, 'steps', 'silence=4')
         self.wait_for_steps(job)
         for child in job.children:
             child.send_signal(signal.SIGSTOP)
-        time.sleep(4)
+        time.sleep(6)
         for child in job.children:
             child.send_signal(signal.SIGCONT)
         time.sleep(1)
@@ -175,7 +175,9 @@ class Death(Base):
     def test_nobody_ends_early(self):
         results = start_job(3, 'save').end()
         self.all_good(results)
-        self.assertNotIn('WRONG', ''.join(out for _, out, _ in results))
+        worked = float(re.search(r'worked until (\S+)', results[0][1]).group(1))
+        for _, out, _ in results[1:]:  # by the one clock of this machine
+            self.assertGreater(float(re.search(r'parted at (\S+)', out).group(1)), worked)
 
     @unittest.skipUnless(shutil.which('mpirun'), 'no mpirun (Debian: openmpi-bin)')
     def test_mpirun(self):
@@ -219,7 +221,7 @@ class Start(Base):
                                     "run the same job")
 
     def test_missing(self):
-        job = Job('open', 'start=2')
+        job = Job('open', 'start=6')
         addresses = addresses_of(3)
         for rank in (0, 2):
             job.start(tf_config(addresses, rank))
@@ -233,6 +235,7 @@ class Start(Base):
         job = Job('open')
         job.start(tf_config(addresses, 0))
         victim = job.start(tf_config(addresses, 1))
+        ranks.wait_for_connection(addresses[0])
         time.sleep(1 * SLOW)
         victim.kill()
         self.assertRegex(job.end()[0][2], 'rank 1 of 3 went away while the job was still starting')
@@ -242,8 +245,8 @@ class Start(Base):
         job = Job('open')
         job.start(tf_config(addresses_of(2), 0))
         job.start(tf_config(addresses_of(2), 1))
-        time.sleep(1)
         for child in job.children:
+            ranks.wait_for_handler(child, signal.SIGTERM)
             child.terminate()
         self.assertEqual([code for code, _, _ in job.end(e2e.TIMEOUT)], [143, 143])
 
@@ -298,7 +301,7 @@ class Start(Base):
     def test_two_jobs(self):
         """The second job's rank 0 finds its port taken; a rank of another job is turned away."""
         addresses = addresses_of(2)
-        job = Job('open', 'start=15')
+        job = Job('open', 'start=100')
         job.start(tf_config(addresses, 0))
         wait_for_port(addresses[0])
         second = Job('open')

@@ -253,14 +253,9 @@ static void test_no_memory(void **state) {
     for (int32_t victim = 0; victim < 2; victim++) {
         int n_faults = 0;
         for (uint64_t k = 1; k < 60; k += 5) {
-            bt_error err = BT_ERROR_INIT;
             for (int i = 0; i < 2; i++) {
-                char    text[64];
-                int32_t port = 0;
-                int     fd = -1;
-                assert_int_equal(comm_listen(&port, &fd, &err), BT_OK);
-                comm_close_fd(&fd);
-                (void)snprintf(text, sizeof text, "127.0.0.1:%" PRId32, port);
+                char text[64];
+                (void)snprintf(text, sizeof text, "127.0.0.1:%d", test_free_port());
                 bt_free(addresses[i]);
                 addresses[i] = bt_strdup(text);
             }

@@ -4,10 +4,8 @@
  * Garden's two replicas (goldens/numerics/tasks/two_replicas), and, where no share is clipped,
  * against its one. */
 #define _GNU_SOURCE
-#include <netinet/in.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -21,14 +19,7 @@ static char      addresses[2][32];
 
 static void choose_addresses(void) {
     for (int i = 0; i < 2; i++) {
-        struct sockaddr_in at = {.sin_family = AF_INET,
-                                 .sin_addr = {.s_addr = htonl(INADDR_LOOPBACK)}};
-        socklen_t          n = sizeof at;
-        const int          fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-        assert_int_equal(bind(fd, (const struct sockaddr *)&at, n), 0);
-        assert_int_equal(getsockname(fd, (struct sockaddr *)&at, &n), 0);
-        (void)snprintf(addresses[i], sizeof addresses[i], "127.0.0.1:%d", ntohs(at.sin_port));
-        assert_int_equal(close(fd), 0);
+        (void)snprintf(addresses[i], sizeof addresses[i], "127.0.0.1:%d", test_free_port());
     }
 }
 
@@ -40,7 +31,7 @@ static bt_comm *join(int32_t rank) {
                                 .addresses = both,
                                 .n_addresses = 2,
                                 .name = addresses[0]};
-    const bt_comm_config config = {.version = "1", .facts = "", .start_seconds = 30};
+    const bt_comm_config config = {.version = "1", .facts = "", .start_seconds = 200};
     bt_comm             *comm = NULL;
     assert_ok(bt_comm_open(&job, &config, &comm, err));
     return comm;
@@ -75,7 +66,7 @@ static pid_t start_other(const char *name, int64_t n_steps, bool is_one_batch) {
     if (child > 0) {
         return child;
     }
-    (void)alarm(60); /* should something fail here, the parent must not wait for ever */
+    (void)alarm(400); /* should something fail here, the parent must not wait for ever */
     bt_comm *const comm = join(1);
     open_case(name, comm);
     for (int64_t i = 0; i < n_steps; i++) {

@@ -165,7 +165,7 @@ static void test_jumps(void **state) {
         read_one(file, i * STEP % ALL * block_bytes + i);
     }
     assert_true(n_started > 0);
-    for (int i = 0; i < 500 && n_bytes_asked < block_file_size(file); i++) {
+    for (int i = 0; i < 12000 && n_bytes_asked < block_file_size(file); i++) {
         sleep_ms(10); /* nobody asks, and all of it comes */
     }
     assert_int_equal(n_bytes_asked, block_file_size(file));

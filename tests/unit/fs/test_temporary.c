@@ -253,7 +253,8 @@ static void test_special(void **state) {
     assert_ok(bt_fs_read_all("/dev/null", 10, &all, &n, err));
     assert_int_equal(n, 0);
     bt_free(all);
-    assert_true(bt_time_monotonic() - start < 5);
+    assert_true(bt_time_monotonic() - start <
+                60); /* not waited for: a pipe's other end never comes */
 }
 
 /* What was handed over as a descriptor is read and written, be it a pipe or a socket. */
