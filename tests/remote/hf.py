@@ -36,10 +36,10 @@ class HfCase(e2e.Case):
                         BERT_TRAIN_RETRY_SECONDS='2', BERT_TRAIN_STALL_SECONDS='2')
         self.cache = self.path('hf/hub')
 
-    def read(self, file='vocab.txt', name='owner/name', expect=0, env=None):
+    def read(self, file='vocab.txt', name='owner/name', expect=0, env=None, **how):
         """A file of the hub, through the cheapest program that reads one; the words that it knows."""
         result = e2e.run(['--vocab_file=hf://%s/%s' % (name, file)], name='bert-tokenize',
-                         env=dict(self.env, **(env or {})), stdin=b'hello x y\n')
+                         env=dict(self.env, **(env or {})), stdin=b'hello x y\n', **how)
         if expect is not None:
             self.assertEqual(result.code, expect, str(result))
         return result
@@ -415,14 +415,16 @@ class Judge(HfCase):
         shutil.rmtree(self.repo())
         lock = os.path.join(self.cache, '.locks/models--owner--name', git_sha1(VOCAB) + '.lock')
         holder = subprocess.Popen(
-            [sys.executable, '-c', 'import sys, filelock, time\n'
+            [sys.executable, '-c', 'import sys, filelock\n'
              'with filelock.FileLock(sys.argv[1]):\n    print("held", flush=True)\n'
-             '    time.sleep(2)\n', lock], stdout=subprocess.PIPE,
+             '    sys.stdin.read()\n', lock], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
             env=dict(os.environ, PYTHONPATH=self.packages))
         self.addCleanup(holder.wait)
         self.addCleanup(holder.stdout.close)
         self.assertEqual(holder.stdout.readline(), b'held\n')
-        self.assertIn('another process is fetching it', self.read().stderr)
+        words = 'another process is fetching it'
+        result = self.read(when_said=(words, lambda _child: holder.stdin.close()))
+        self.assertIn(words, result.stderr)
 
 
 if __name__ == '__main__':

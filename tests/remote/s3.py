@@ -312,7 +312,7 @@ class Runs(S3Case):
             def stop(line):
                 if '/out/' in line or 'prefix=out' in line:
                     self.left -= 1
-                    if self.left == 0:
+                    if self.left <= 0:
                         self.child.kill()
             self.store.on_request = stop
             self.child = self.start(override='trainer.checkpoint_interval=5')

@@ -91,9 +91,10 @@ class Result:
 
 
 def run(args, name='bert-train', cwd=None, timeout=None, env=None, before=None, stdin=None,
-        stop_after=None, stop_when=None, user=None, watch_memory=False, may_die=False):
+        stop_after=None, stop_when=None, when_said=None, user=None, watch_memory=False, may_die=False):
     """Runs a program to its end. stop_after=(seconds, signal) sends that signal then;
-    stop_when=(function, signal) as soon as the function says true. A program that outlives its
+    stop_when=(function, signal) as soon as the function says true; when_said=(words, function) calls that
+    with the child as soon as the words stand on its standard error. A program that outlives its
     timeout (seconds, stretched by SLOW), dies of another signal (unless it may_die) or trips a sanitizer
     is an AssertionError."""
     command = [program(name)] + [a if isinstance(a, bytes) else str(a) for a in args]
@@ -116,6 +117,11 @@ def run(args, name='bert-train', cwd=None, timeout=None, env=None, before=None, 
             if child.poll() is None:
                 sent = stop_when[1]
                 child.send_signal(sent)
+        if when_said is not None:
+            while child.poll() is None and when_said[0].encode() not in os.pread(err.fileno(), 1 << 20, 0):
+                time.sleep(0.005)
+            if child.poll() is None:
+                when_said[1](child)
         peak = 0
         while watch_memory and child.poll() is None:
             peak = max(peak, peak_of(child.pid))
@@ -158,6 +164,13 @@ def peak_of(pid):
     except OSError:
         return 0
     return int(found.group(1)) * 1024 if found else 0
+
+
+def processor_seconds(pid):
+    """What a process has had of the processors: how far it can have come, however busy the machine is."""
+    with open('/proc/%d/stat' % pid, encoding='utf-8') as source:
+        words = source.read().rsplit(')', 1)[1].split()
+    return (int(words[11]) + int(words[12])) / os.sysconf('SC_CLK_TCK')
 
 
 def wait_for(child, timeout, command):
