@@ -143,7 +143,7 @@ class Planted(e2e.Case):
                     os.chdir(where)
                 begin = time.monotonic()
                 result = e2e.run(jobs.args('sentence', 'out', SHORT, **how), cwd=self.folder,
-                                 timeout=20 if not e2e.SANITIZED else 90)
+                                 timeout=20)
                 seconds = time.monotonic() - begin
                 os.unlink(path)
                 os.rename(self.path('kept'), path)
@@ -152,7 +152,7 @@ class Planted(e2e.Case):
                     if result.code != 0:
                         self.assertEqual(len(result.errors()), 1, str(result))
                     self.assertRegex(result.stderr, 'pipe|socket|regular file')
-                    self.assertLess(seconds, 15 if not e2e.SANITIZED else 90)
+                    self.assertLess(seconds, 15 * e2e.SLOW)
 
     def test_pipes_on_purpose(self):
         """A shell's <(...) and /dev/stdin are read."""
