@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * What a step is made of, each part alone, on so many threads: the products of a layer, forward and
- * backward; a pass that waits for memory; one that computes in the caches; a job with nothing to
- * do. Prints one JSON object, the best of the rounds; step_model.py predicts steps from it. */
+ * What a step is made of, each part alone, on so many threads: the products of all layers, forward
+ * and backward; a pass that waits for memory; one that computes in the caches; a job with nothing
+ * to do. Prints one JSON object, the best of the rounds; step_model.py predicts steps from it. */
 #include <inttypes.h>
 #include <math.h>
 #include <time.h>
@@ -21,6 +21,8 @@ enum {
     N_GELU_TASKS = 256,
     GELU_FLOATS = 1 << 12,
     N_EMPTY_JOBS = 2000,
+    N_DENSE = 6, /* of a layer */
+    MAX_LAYERS = 99,
 };
 
 typedef struct machine {
@@ -28,11 +30,13 @@ typedef struct machine {
     const bt_kern_int8 *int8; /* NULL: not in 8 bits */
     bt_pool            *pool;
     bt_nn               nn;
-    int64_t             tokens, hidden, intermediate, rounds;
+    int64_t             layers, tokens, hidden, intermediate, rounds;
     bool                counts_cpu_time;
-    float              *a, *b, *c; /* owned; large enough for products and passes */
-    bt_nn_int8_dense   *dense;     /* owned; that of the product that is measured */
-    unsigned char      *rows;      /* owned; [threads][row_bytes] */
+    float              *a, *b, *c;           /* owned; large enough for products and passes */
+    float              *weights, *gradients; /* owned; of all layers */
+    float              *inputs;              /* owned; of all dense layers, and the last output */
+    bt_nn_int8_dense   *dense;               /* owned; that of the product that is measured */
+    unsigned char      *rows;                /* owned; [threads][row_bytes] */
     size_t              row_bytes;
 } machine;
 
@@ -56,41 +60,88 @@ static double time_part(machine *m, part_fn part) {
     return best;
 }
 
-static void multiply(machine *m, int64_t M, int64_t N, int64_t K, bt_kern_trans trans_a,
-                     bt_kern_trans trans_b) {
-    const bt_nn_product p = {.c = m->c,
-                             .a = m->a,
-                             .b = m->b,
-                             .ld_c = N,
-                             .ld_a = trans_a == BT_KERN_T ? M : K,
-                             .ld_b = trans_b == BT_KERN_T ? K : N,
-                             .trans_a = trans_a,
-                             .trans_b = trans_b,
-                             .M = M,
-                             .N = N,
-                             .K = K,
-                             .alpha = 1};
+/* c = alpha a b; alpha keeps the size of the numbers through all layers. */
+static void multiply(machine *m, bt_nn_product p) {
+    p.ld_c = p.N;
+    p.ld_a = p.trans_a == BT_KERN_T ? p.M : p.K;
+    p.ld_b = p.trans_b == BT_KERN_T ? p.K : p.N;
+    p.alpha = sqrtf(12.0F / (float)p.K);
     bt_nn_product_run(&m->nn, &p);
 }
 
-/* out = in W, d_W = in' d_out, d_in = d_out W' */
-static void dense(machine *m, int64_t K, int64_t N) {
-    multiply(m, m->tokens, N, K, BT_KERN_N, BT_KERN_N);
-    multiply(m, K, N, m->tokens, BT_KERN_T, BT_KERN_N);
-    multiply(m, m->tokens, K, N, BT_KERN_N, BT_KERN_T);
+static int64_t layer_weights(const machine *m) {
+    return 4 * m->hidden * m->hidden + 2 * m->hidden * m->intermediate;
 }
 
-static void layer_part(machine *m) {
-    for (int i = 0; i < 4; i++) {
-        dense(m, m->hidden, m->hidden);
+/* Of a token: what goes into its dense layers. */
+static int64_t layer_inputs(const machine *m) {
+    return (N_DENSE - 1) * m->hidden + m->intermediate;
+}
+
+/* Dense layer i of a layer: four [H][H], [H][I], [I][H]. Offsets of its weights and of its input;
+ * its output follows its input. */
+typedef struct dense_place {
+    int64_t K, N, weights, in, out;
+} dense_place;
+
+static dense_place place_of(const machine *m, int64_t layer, int64_t i) {
+    const int64_t H = m->hidden;
+    const int64_t I = m->intermediate;
+    const bool    is_last = i == N_DENSE - 1;
+    const int64_t K = is_last ? I : H;
+    const int64_t in = m->tokens * (layer * layer_inputs(m) + i * H);
+    return (dense_place){.K = K,
+                         .N = i == N_DENSE - 2 ? I : H,
+                         .weights =
+                             layer * layer_weights(m) + i * H * H + (is_last ? H * (I - H) : 0),
+                         .in = in,
+                         .out = in + m->tokens * K};
+}
+
+/* out = in W */
+static void dense_forward(machine *m, const dense_place *d) {
+    multiply(m, (bt_nn_product){.c = m->inputs + d->out,
+                                .a = m->inputs + d->in,
+                                .b = m->weights + d->weights,
+                                .M = m->tokens,
+                                .N = d->N,
+                                .K = d->K});
+}
+
+/* d_W = in' d_out, d_in = d_out W' */
+static void dense_backward(machine *m, const dense_place *d, float *d_in, const float *d_out) {
+    multiply(m, (bt_nn_product){.c = m->gradients + d->weights,
+                                .a = m->inputs + d->in,
+                                .trans_a = BT_KERN_T,
+                                .b = d_out,
+                                .M = d->K,
+                                .N = d->N,
+                                .K = m->tokens});
+    multiply(m, (bt_nn_product){.c = d_in,
+                                .a = d_out,
+                                .b = m->weights + d->weights,
+                                .trans_b = BT_KERN_T,
+                                .M = m->tokens,
+                                .N = d->K,
+                                .K = d->N});
+}
+
+/* As in a step: each layer has weights, gradients and inputs of its own, and what one layer reads
+ * is no longer in the caches when all others have passed. */
+static void layers_part(machine *m) {
+    const int64_t n = m->layers * N_DENSE;
+    for (int64_t i = 0; i < n; i++) {
+        const dense_place d = place_of(m, i / N_DENSE, i % N_DENSE);
+        dense_forward(m, &d);
     }
-    dense(m, m->hidden, m->intermediate);
-    dense(m, m->intermediate, m->hidden);
+    for (int64_t i = n - 1; i >= 0; i--) {
+        const dense_place d = place_of(m, i / N_DENSE, i % N_DENSE);
+        dense_backward(m, &d, i % 2 == 0 ? m->a : m->b, i % 2 == 0 ? m->b : m->a);
+    }
 }
 
-static double layer_flops(const machine *m) {
-    const double H = (double)m->hidden;
-    return 3 * 2 * (double)m->tokens * (4 * H * H + 2 * H * (double)m->intermediate);
+static double layers_flops(const machine *m) {
+    return 3 * 2 * (double)m->tokens * (double)(m->layers * layer_weights(m));
 }
 
 static void int8_task(void *context, int64_t task, int32_t thread) {
@@ -164,20 +215,31 @@ static bt_status make_int8(machine *m, int32_t n_threads, bt_error *err) {
                                          "the weights", &m->dense, err);
 }
 
+static bt_status make_layers(machine *m, bt_error *err) {
+    const int64_t n_inputs = m->tokens * (m->layers * layer_inputs(m) + m->hidden);
+    m->weights = make_numbers((size_t)(m->layers * layer_weights(m)), 1e-3F);
+    m->gradients = make_numbers((size_t)(m->layers * layer_weights(m)), 1e-3F);
+    m->inputs = make_numbers((size_t)n_inputs, 9e-4F);
+    return m->weights == NULL || m->gradients == NULL || m->inputs == NULL
+               ? BT_FAIL(err, BT_E_NOMEM, "out of memory for %" PRId64 " layers", m->layers)
+               : BT_OK;
+}
+
 static bt_status init(machine *m, const bt_flags *flags, bt_error *err) {
     const int32_t     n_threads = (int32_t)bt_flags_int(flags, "threads");
     const char *const precision = bt_flags_string(flags, "precision");
-    *m = (machine){.tokens = bt_flags_int(flags, "tokens"),
+    *m = (machine){.layers = bt_flags_int(flags, "layers"),
+                   .tokens = bt_flags_int(flags, "tokens"),
                    .hidden = bt_flags_int(flags, "hidden"),
                    .intermediate = bt_flags_int(flags, "intermediate"),
                    .rounds = bt_flags_int(flags, "rounds")};
     if (m->tokens < 1 || m->tokens > 1 << 16 || m->hidden < 1 || m->hidden > 1 << 13 ||
         m->intermediate < 1 || m->intermediate > 1 << 15 || m->rounds < 1 ||
-        m->rounds > MAX_ROUNDS) {
+        m->rounds > MAX_ROUNDS || m->layers < 1 || m->layers > MAX_LAYERS) {
         return BT_FAIL(err, BT_E_CONFIG,
-                       "--tokens, --hidden, --intermediate or --rounds: expected at most 65536, "
-                       "8192, 32768 and %d, and 1 at least",
-                       (int)MAX_ROUNDS);
+                       "--tokens, --hidden, --intermediate, --rounds or --layers: expected at most "
+                       "65536, 8192, 32768, %d and %d, and 1 at least",
+                       (int)MAX_ROUNDS, (int)MAX_LAYERS);
     }
     BT_TRY(bt_kern_select(bt_flags_string(flags, "isa"), &m->kern, err));
     BT_TRY(bt_pool_create(&m->pool, n_threads, err));
@@ -199,13 +261,16 @@ static bt_status init(machine *m, const bt_flags *flags, bt_error *err) {
     if (m->nn.panels == NULL || m->a == NULL || m->b == NULL || m->c == NULL) {
         return BT_FAIL(err, BT_E_NOMEM, "out of memory");
     }
-    return bt_str_equal(precision, "int8") ? make_int8(m, n_threads, err) : BT_OK;
+    return bt_str_equal(precision, "int8") ? make_int8(m, n_threads, err) : make_layers(m, err);
 }
 
 static void deinit(machine *m) {
     bt_nn_int8_dense_free(m->dense);
     bt_free(m->rows);
     bt_free(m->nn.panels);
+    bt_free(m->weights);
+    bt_free(m->gradients);
+    bt_free(m->inputs);
     bt_free(m->a);
     bt_free(m->b);
     bt_free(m->c);
@@ -216,8 +281,8 @@ static bt_status measure(machine *m, bt_str *out, bt_error *err) {
     const bool   is_int8 = m->int8 != NULL;
     const double flops = is_int8
                              ? 2.0 * (double)m->tokens * (double)m->hidden * (double)m->intermediate
-                             : layer_flops(m);
-    const double products = time_part(m, is_int8 ? int8_part : layer_part);
+                             : layers_flops(m);
+    const double products = time_part(m, is_int8 ? int8_part : layers_part);
     const double pass = time_part(m, pass_part);
     const double gelu = time_part(m, gelu_part);
     const double jobs = time_part(m, jobs_part);
@@ -250,14 +315,18 @@ static const char *const precisions[] = {"f32", "bf16", "int8", NULL};
 
 static const bt_flag_def flag_defs[] = {
     {.name = "threads", .kind = BT_FLAG_INT, .default_text = "2", .help = "of all parts"},
+    {.name = "layers",
+     .kind = BT_FLAG_INT,
+     .default_text = "6",
+     .help = "whose products are made, one after the other, each with weights of its own"},
     {.name = "tokens", .kind = BT_FLAG_INT, .default_text = "1678", .help = "rows of a batch"},
-    {.name = "hidden", .kind = BT_FLAG_INT, .default_text = "384", .help = "of the layer"},
-    {.name = "intermediate", .kind = BT_FLAG_INT, .default_text = "1536", .help = "of the layer"},
+    {.name = "hidden", .kind = BT_FLAG_INT, .default_text = "384", .help = "of a layer"},
+    {.name = "intermediate", .kind = BT_FLAG_INT, .default_text = "1536", .help = "of a layer"},
     {.name = "precision",
      .kind = BT_FLAG_ENUM,
      .choices = precisions,
      .default_text = "f32",
-     .help = "of the products; int8: one product of a prediction in place of a layer's"},
+     .help = "of the products; int8: one product of a prediction in place of the layers'"},
     {.name = "rounds",
      .kind = BT_FLAG_INT,
      .default_text = "5",

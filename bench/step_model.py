@@ -6,7 +6,7 @@
                       [--more 4,8,16,32,64] [--record]
 
 A step with n threads takes   products / P(n) + inside / C(n) + passes / B(n) + serial + jobs x J(n)
-  products  operations of the large matrix products (bench_step counts them); P(n): operations a second of the products of a layer of that size, alone (bench_machine)
+  products  operations of the large matrix products (bench_step counts them); P(n): operations a second of the products of all layers, one after the other and alone (bench_machine)
   inside    seconds of attention, norms, GELU and dropout with one thread: they compute in the caches; C(n): how many times as fast n threads make a GELU in the caches
   passes    seconds of the optimizer with one thread: it waits for memory; B(n): how many times as much memory n threads read and write
   serial    seconds outside of what threads divide; jobs: how often they are started together; J(n): seconds of a job with nothing to do
@@ -24,7 +24,7 @@ import bench_common as bench
 
 SCALING = os.path.basename("docs/scaling.md")
 STEPS = {("minilm", "sst2"): 12, ("minilm", "mrpc"): 6, ("base", "sst2"): 4, ("base", "mrpc"): 2}
-SHAPES = {"minilm": (384, 1536), "base": (768, 3072)}
+SHAPES = {"minilm": (384, 1536, 6), "base": (768, 3072, 12)}
 
 
 def answer(words):
@@ -36,9 +36,9 @@ def answer(words):
 
 def measure_machine(args, model, tokens, threads):
     """The fastest of each part in all rounds."""
-    hidden, intermediate = SHAPES[model]
+    hidden, intermediate, layers = SHAPES[model]
     rounds = [answer([os.path.join(args.build, "bench_machine"), f"--threads={threads}", f"--precision={args.precision}", f"--tokens={round(tokens)}", f"--hidden={hidden}",
-                      f"--intermediate={intermediate}", "--rounds=3"]) for _ in range(args.rounds)]
+                      f"--intermediate={intermediate}", f"--layers={layers}", "--rounds=3"]) for _ in range(args.rounds)]
     best = {key: max(r[key] for r in rounds) for key in ("gflops", "memory_gb_per_second", "gelu_per_second")}
     return {**best, "job_seconds": min(r["job_seconds"] for r in rounds)}
 

@@ -60,6 +60,7 @@ function(bt_test_properties name labels timeout)
   if(NOT timeout)
     set(timeout 120)
   endif()
+  set(cost ${timeout}) # what takes long begins first, so that nothing is waited for alone in the end
   # What a quiet machine of two cores never takes, stretched: the limit is for what hangs, not for what is
   # slow. The scripts stretch the times in them alike (tests/e2e/support/e2e.py).
   math(EXPR timeout "${BT_TEST_SLOW} * ${timeout}")
@@ -76,7 +77,7 @@ function(bt_test_properties name labels timeout)
   if(CMAKE_CROSSCOMPILING_EMULATOR MATCHES "qemu-aarch64") # every instruction it knows
     string(APPEND libraries "QEMU_CPU=max;")
   endif()
-  set_tests_properties(${name} PROPERTIES LABELS "${labels}" TIMEOUT ${timeout}
+  set_tests_properties(${name} PROPERTIES LABELS "${labels}" TIMEOUT ${timeout} COST ${cost}
     SKIP_RETURN_CODE 77
     ENVIRONMENT "${libraries}BT_TEST_SLOW=${BT_TEST_SLOW};BT_SHARED_DIR=${BT_SHARED_DIR};BT_SOURCE_DIR=${CMAKE_SOURCE_DIR};BT_BUILD_DIR=${CMAKE_BINARY_DIR};TSAN_OPTIONS=suppressions=${CMAKE_SOURCE_DIR}/tests/tsan.supp;LSAN_OPTIONS=suppressions=${CMAKE_SOURCE_DIR}/tests/lsan.supp:print_suppressions=0")
 endfunction()

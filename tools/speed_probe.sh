@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
-# Says in a few seconds how fast this machine is: processor and instruction sets, our products in float32, bfloat16
+# Says in a few seconds how fast this machine is: processor and instruction sets, its disk, our products in float32, bfloat16
 # and 8 bits on two shapes, steps of MiniLM's size. Information, never a failure: a part that takes too long or
 # cannot run here is left out. .ci/run ends with it, so that a log tells later what its machine was.
 # usage: tools/speed_probe.sh [BUILD]      (default: build/release)
@@ -26,6 +26,11 @@ name=$(sed -n 's/^model name[^:]*: //p' /proc/cpuinfo | head -n 1)
 flags=$(sed -n 's/^\(flags\|Features\)[^:]*: //p' /proc/cpuinfo | head -n 1 | tr ' ' '\n' |
     grep -E '^(avx2|fma|avx512f|avx512_bf16|avx512_vnni|avx_vnni|amx_bf16|amx_int8|asimd|bf16|i8mm|asimddp)$' | tr '\n' ' ')
 echo "speed: ${name:-unknown processor}, $(nproc) processors, load $(cut -d ' ' -f 1 /proc/loadavg): ${flags:-}"
+# what tests wait for, who save and synchronise thousands of small files (tests/run.sh)
+written=$(mktemp)
+synced=$(LC_ALL=C timeout 6 dd if=/dev/zero of="$written" bs=4k count=50 oflag=dsync 2>&1 | sed -n 's/.* copied, \([0-9.e-]* s\),.*/\1/p')
+echo "speed: 50 writes of 4 KiB to ${TMPDIR:-/tmp}, each synchronised: ${synced:-left out: they took more than 6 s}"
+rm -f "$written"
 if [ ! -x "$build/bench_machine" ]; then
     echo "speed: there is no $build/bench_machine: build it for the figures"
     exit 0
