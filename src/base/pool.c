@@ -4,7 +4,9 @@
  * divided into as many ranges as there are threads: a thread takes those of its own range, then
  * what others have left of theirs. So a thread meets the same part of a buffer in each job, which
  * is then in its caches and in the memory beside it, and no thread waits for another one's tasks.
- * The caller works too, so a pool of one thread starts no thread at all. */
+ * Nor is one waited for that has not come: where other programs have the processor it would run on,
+ * its tasks are done before it wakes, and it finds the job closed. The caller works too, so a pool
+ * of one thread starts no thread at all. */
 #define _GNU_SOURCE
 #include <errno.h>
 #include <inttypes.h>
@@ -19,7 +21,7 @@
 #include "bt/base/pool.h"
 #include "bt/base/time.h"
 
-enum { SPINS = 2000, CACHE_LINE = 64 };
+enum { SPINS = 2000, CACHE_LINE = 64, JOB_OPEN = 1 << 30 };
 
 typedef struct worker {
     bt_pool  *pool;
@@ -45,7 +47,7 @@ struct bt_pool {
     void           *context;
     bt_fp_state     fp;     /* the caller's */
     task_range     *ranges; /* owned; [n_threads] */
-    atomic_int      n_busy; /* workers still inside the job */
+    atomic_int      gate;   /* of the job: workers inside it, and JOB_OPEN while more may enter */
     bool            is_pinned;
     bt_pool_spent   spent;
 };
@@ -68,10 +70,12 @@ static void run_tasks(bt_pool *pool, int32_t thread) {
     }
 }
 
-static void wait_for_job(bt_pool *pool, unsigned seen) {
+/* Returns the generation of the last job that was started, which is not `seen`. */
+static unsigned wait_for_job(bt_pool *pool, unsigned seen) {
     for (int i = 0; i < SPINS; i++) {
-        if (atomic_load(&pool->generation) != seen) {
-            return;
+        const unsigned now = atomic_load(&pool->generation);
+        if (now != seen) {
+            return now;
         }
 #if defined(__x86_64__)
         __builtin_ia32_pause();
@@ -81,7 +85,20 @@ static void wait_for_job(bt_pool *pool, unsigned seen) {
     while (atomic_load(&pool->generation) == seen) {
         pthread_cond_wait(&pool->wake, &pool->lock);
     }
+    const unsigned now = atomic_load(&pool->generation);
     pthread_mutex_unlock(&pool->lock);
+    return now;
+}
+
+/* false: the job has been closed. */
+static bool enter_job(bt_pool *pool) {
+    int seen = atomic_load(&pool->gate);
+    while ((seen & JOB_OPEN) != 0) {
+        if (atomic_compare_exchange_weak(&pool->gate, &seen, seen + 1)) {
+            return true;
+        }
+    }
+    return false;
 }
 
 static void *worker_main(void *arg) {
@@ -89,14 +106,15 @@ static void *worker_main(void *arg) {
     bt_pool *const pool = self->pool;
     unsigned       seen = 0;
     for (;;) {
-        wait_for_job(pool, seen);
-        seen++;
+        seen = wait_for_job(pool, seen);
         if (atomic_load(&pool->quit)) {
             return NULL;
         }
-        bt_fp_set(pool->fp);
-        run_tasks(pool, self->index);
-        atomic_fetch_sub(&pool->n_busy, 1);
+        if (enter_job(pool)) { /* the last one, or a later one: it does no harm to come twice */
+            bt_fp_set(pool->fp);
+            run_tasks(pool, self->index);
+            atomic_fetch_sub(&pool->gate, 1);
+        }
     }
 }
 
@@ -260,11 +278,12 @@ static void run_divided(bt_pool *pool, int64_t n_tasks, bt_pool_fn fn, void *con
         atomic_store_explicit(&pool->ranges[i].next, n_tasks * i / n, memory_order_relaxed);
         pool->ranges[i].end = n_tasks * (i + 1) / n;
     }
-    atomic_store(&pool->n_busy, n - 1);
+    atomic_store(&pool->gate, JOB_OPEN);
     start_job(pool);
     run_tasks(pool, 0);
+    atomic_fetch_and(&pool->gate, ~JOB_OPEN);
     /* The last tasks are short by design (fixed-size chunks): spin, then let others run. */
-    for (int spins = 0; atomic_load(&pool->n_busy) > 0; spins++) {
+    for (int spins = 0; atomic_load(&pool->gate) > 0; spins++) {
         if (spins > SPINS) {
             sched_yield();
         }

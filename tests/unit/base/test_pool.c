@@ -4,9 +4,12 @@
 #include "bt/base/pool.h"
 
 #include <float.h>
+#include <pthread.h>
 #include <sched.h>
+#include <signal.h>
 #include <stdatomic.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "bt/base/fp.h"
 #include "test_random.h"
@@ -98,7 +101,7 @@ static void test_pool_threads_begin_with_their_own_part(void **state) {
     bt_pool_free(pool);
 }
 
-enum { FP_THREADS = 4 };
+enum { FP_THREADS = 4, TOO_LONG = 100 /* seconds */ };
 
 /* Each thread of the pool takes one task, because no task ends before all have begun. */
 typedef struct fp_look {
@@ -161,12 +164,74 @@ static void test_pool_flushes_denormals_with_its_caller(void **state) {
     bt_pool_free(pool);
 }
 
+/* A worker that does not run, as where other programs have its processor: it is held inside a
+ * handler of a signal. */
+static struct held {
+    pthread_t  worker;
+    atomic_int n_begun, is_held, may_go, n_done;
+} held;
+
+static void hold(int signal_number) {
+    (void)signal_number;
+    atomic_store(&held.is_held, 1);
+    while (atomic_load(&held.may_go) == 0) {
+    }
+}
+
+/* Both threads have one. */
+static void find_worker(void *context, int64_t task, int32_t thread) {
+    (void)context;
+    (void)task;
+    if (thread == 1) {
+        held.worker = pthread_self();
+    }
+    atomic_fetch_add(&held.n_begun, 1);
+    while (atomic_load(&held.n_begun) < 2) {
+        sched_yield();
+    }
+}
+
+static void count_done(void *context, int64_t task, int32_t thread) {
+    atomic_int *const n_by_caller = context;
+    (void)task;
+    atomic_fetch_add(n_by_caller, thread == 0);
+    atomic_fetch_add(&held.n_done, 1);
+}
+
+static void test_pool_waits_for_no_thread_that_has_not_come(void **state) {
+    (void)state;
+    const struct sigaction act = {.sa_handler = hold};
+    struct sigaction       before;
+    bt_pool               *pool = NULL;
+    atomic_int             n_by_caller = 0;
+    assert_int_equal(sigaction(SIGUSR1, &act, &before), 0);
+    assert_ok(bt_pool_create(&pool, 2, err));
+    bt_pool_run(pool, 2, find_worker, NULL);
+    assert_int_equal(pthread_kill(held.worker, SIGUSR1), 0);
+    while (atomic_load(&held.is_held) == 0) {
+        sched_yield();
+    }
+    (void)alarm(TOO_LONG); /* ends the test where the job waits for ever */
+    for (int round = 1; round <= 50; round++) {
+        bt_pool_run(pool, 8, count_done, &n_by_caller);
+        assert_int_equal(atomic_load(&held.n_done), 8 * round);
+        assert_int_equal(atomic_load(&n_by_caller), 8 * round);
+    }
+    (void)alarm(0);
+    atomic_store(&held.may_go, 1);
+    atomic_store(&held.n_begun, 0);
+    bt_pool_run(pool, 2, find_worker, NULL); /* it is back, and takes part */
+    bt_pool_free(pool);
+    assert_int_equal(sigaction(SIGUSR1, &before, NULL), 0);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_pool_runs_each_task_once),
         cmocka_unit_test(test_pieces_are_the_whole),
         cmocka_unit_test(test_pool_threads_begin_with_their_own_part),
         cmocka_unit_test(test_pool_flushes_denormals_with_its_caller),
+        cmocka_unit_test(test_pool_waits_for_no_thread_that_has_not_come),
     };
     return cmocka_run_group_tests_name("pool", tests, NULL, NULL);
 }
