@@ -35,9 +35,9 @@ typedef struct bt_exec_config {
     int32_t     n_threads; /* 0: one a physical core */
     bt_pin_how  pin;       /* of the threads; they work on memory that they touched first anyhow */
     const char *isa;       /* "auto", "ref", "avx2", "avx512", "neon" */
-    bool use_blas; /* large matrix products in BLAS even where the instruction set has its own */
-    bt_precision
-        precision; /* of the factors of large matrix products; not with use_blas but in float32 */
+    bool        use_blas;  /* large matrix products in BLAS even where the isa has its own */
+    /* Of the factors of large matrix products; with use_blas only float32. */
+    bt_precision precision;
     /* What the encoder's products with weights read is rounded to 8 bits, a batch at a time, as the
      * models do that --export_precision=int8 writes; the weights are the caller's to round.
      * Evaluation on processors only. */

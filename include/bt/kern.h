@@ -185,6 +185,8 @@ typedef struct bt_kern {
     /* d_in = d_out * act'(in), overwritten; d_in may be d_out */
     void (*act_backward[BT_N_ACTIVATIONS])(float *d_in, const float *d_out, const float *in,
                                            int64_t n);
+    /* act_slope makes both: at the end, with what may be NULL. */
+
     /* Rows. */
 
     /* out = residual + (in + bias) * mult; bias [n], mult [n] or NULL, residual [n] or NULL */
@@ -229,6 +231,8 @@ typedef struct bt_kern {
     bt_kern_optim   optim;
     bt_kern_product products[BT_N_PRECISIONS];
     bt_kern_tiles16 tiles16; /* attention's */
+
+    /* Every pointer above `products` is set under every isa; these need not be. */
 
     /* out = act(in) and slope = act'(in), which may be in, in one pass that shares what both need:
      * the bits of act_forward, and those of act_backward when it is multiplied by d_out. NULL

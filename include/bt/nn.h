@@ -24,9 +24,8 @@ typedef struct bt_nn_products {
     int64_t n_calls;
 } bt_nn_products;
 
-/* op(B) [K,N] of products, kept as the panels of kern: what a product would otherwise pack each
- * time.
- */
+/* op(B) [K,N] of products, kept as the panels of kern, which a product would otherwise pack each
+ * time. */
 typedef struct bt_nn_packed {
     const bt_kern_product *kern;
     int64_t                K, N;
@@ -103,7 +102,7 @@ typedef struct bt_nn_embedding {
     int64_t              T, E;
 } bt_nn_embedding;
 typedef struct bt_nn_embedding_grads {
-    float           *word, *position, *type;
+    float           *word, *position, *type; /* [V,E] [P,E] [types,E] */
     bt_nn_norm_grads norm;
 } bt_nn_embedding_grads;
 
@@ -198,12 +197,14 @@ typedef struct bt_nn_dense16 {
 /* Floats of partial sums, all threads together. */
 int64_t bt_nn_dense16_partials_size(const bt_kern_product *kern, int64_t max_rows,
                                     int64_t max_cols);
-/* pre_act = in kernel + bias, rounded; out = act(pre_act). pre_act NULL: nobody keeps it. */
+/* pre_act [R,N] = in [R,K] kernel + bias, rounded; out [R,N] = act(pre_act). pre_act NULL: nobody
+ * keeps it. */
 void bt_nn_dense16_act_forward(bt_nn *nn, uint16_t *out, uint16_t *pre_act, const uint16_t *in,
                                bt_activation act, const bt_nn_dense16 *d);
-/* d_in or d_in16 [R,K] = d_out kernel^T; d_in += where the caller says so */
+/* d_in, or d_in16 where that is NULL, [R,K] = d_out [R,N] kernel^T; d_in += on demand */
 void bt_nn_dense16_backward_input(bt_nn *nn, float *d_in, uint16_t *d_in16, const uint16_t *d_out,
                                   const bt_nn_dense16 *d, bool add_to_d_in);
+/* d_kernel [K,N] = in^T [K,R] d_out [R,N], or += */
 void bt_nn_dense16_backward_kernel(bt_nn *nn, float *d_kernel, const uint16_t *d_out,
                                    const uint16_t *in, const bt_nn_dense16 *d, bool add_to_it);
 /* The gradient of pre_act [above.R,above.K], whose activation the layer above read, and of its
@@ -332,7 +333,9 @@ void bt_nn_attention_forward(bt_nn *nn, float *out, float *max, float *inv_sum,
                              /* [R,H] [R,NH] [R,NH]: what makes the probabilities again */
                              const float *q, const float *k, const float *v, /* [R,H] [T,H] [T,H] */
                              const bt_nn_attention *a);
-void bt_nn_attention_backward(bt_nn *nn, float *d_q, float *d_k, float *d_v, const float *d_out,
+/* max, inv_sum: of the forward */
+void bt_nn_attention_backward(bt_nn *nn, float *d_q, float *d_k, float *d_v, /* [R,H] [T,H] [T,H] */
+                              const float *d_out,                            /* [R,H] */
                               const float *q, const float *k, const float *v, const float *max,
                               const float *inv_sum, const bt_nn_attention *a);
 

@@ -9,7 +9,7 @@
 
 enum { NN_MIN_CHUNK_ROWS = 16, NN_MAX_CHUNKS = 128 };
 enum { NN_QUERY_ROWS = 64 };            /* of a block of attention */
-enum { NN_ATTENTION_BLOCKS_LOG2 = 18 }; /* of random words that a row of probabilities owns */
+enum { NN_ATTENTION_BLOCKS_LOG2 = 18 }; /* of four random words, that a row of probabilities owns */
 
 typedef struct nn_chunks {
     int64_t n_rows;

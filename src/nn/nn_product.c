@@ -3,8 +3,8 @@
  * Large matrix products on the threads of the pool. C is cut into pieces, one task each. A task
  * goes through the summed dimension in blocks: it packs its rows of A, then as many columns of B at
  * a time as stay in the core's second cache while all its rows go past them. Packing happens on the
- * core that uses the panels. Where the instruction set has no
- * matrix-product kernels, or the engine was told so, BLAS does the whole product.
+ * core that uses the panels. Where the instruction set has no matrix-product kernels, or the engine
+ * was told so, BLAS does the whole product.
  *
  * Several products that have A in common are one job, of whose results a task has some columns; so
  * are several that are added up, whose summed dimensions follow one another.
