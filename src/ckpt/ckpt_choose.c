@@ -173,14 +173,43 @@ static bt_status consider_shards(const chooser *c, bt_error *err) {
     return rc;
 }
 
+/* What `checkpoint` names by now is another one than it was. */
+static bt_status read_anew(chooser *c, bool *is_other, bt_error *err) {
+    ckpt_state_file now = {0};
+    BT_TRY(ckpt_read_state_file(c->folder, &now, err));
+    *is_other = now.kind == CKPT_STATE_NAMES && strcmp(now.state.latest, c->file.state.latest) != 0;
+    if (*is_other) {
+        const ckpt_state_file before = c->file;
+        c->file = now;
+        now = before;
+        c->n_damaged = 0;
+    }
+    ckpt_state_file_deinit(&now);
+    return BT_OK;
+}
+
+/* A training beside this process takes away what was named when it names the next: between reading
+ * the name and the files there is time. */
+static bt_status look_at_named(chooser *c, int64_t *step, bool *good, bt_error *err) {
+    for (bool is_other = true; is_other && !*good;) {
+        bt_free(c->named);
+        c->named = NULL;
+        BT_TRY(ckpt_absolute(c->folder, c->file.state.latest, &c->named, err));
+        BT_TRY(look_at(c, c->named, step, good, err));
+        if (!*good) {
+            BT_TRY(read_anew(c, &is_other, err));
+        }
+    }
+    return BT_OK;
+}
+
 static bt_status choose(chooser *c, bt_error *err) {
     int64_t limit = INT64_MAX;
     bool    good = false;
     int64_t step = -1;
     BT_TRY(ckpt_read_state_file(c->folder, &c->file, err));
     if (c->file.kind == CKPT_STATE_NAMES) {
-        BT_TRY(ckpt_absolute(c->folder, c->file.state.latest, &c->named, err));
-        BT_TRY(look_at(c, c->named, &step, &good, err));
+        BT_TRY(look_at_named(c, &step, &good, err));
         if (good) {
             return take(c, c->named, step, err);
         }

@@ -538,6 +538,34 @@ static void test_choice_of_nothing(void **state) {
     manager_free(&f);
 }
 
+static const char state_of_9[] = "model_checkpoint_path: \"ckpt-9\"\n"
+                                 "all_model_checkpoint_paths: \"ckpt-9\"\n";
+
+/* A training saves its next checkpoint, and takes this one away, while it is looked at. */
+static bt_status goes_while_looked_at(void *context, const char *prefix, int64_t *step,
+                                      bt_error *err) {
+    if (strcmp(bt_fs_basename(prefix), "ckpt-9") == 0) {
+        *step = 9;
+        return BT_OK;
+    }
+    manager_put(context, "checkpoint", state_of_9);
+    return BT_FAIL(err, BT_E_IO, "%s: no such checkpoint", prefix);
+}
+
+static void test_choice_beside_a_training(void **state) {
+    (void)state;
+    manager_fixture f = manager_make();
+    bt_ckpt_choice  choice = {0};
+    manager_put(&f, "checkpoint",
+                "model_checkpoint_path: \"ckpt-4\"\nall_model_checkpoint_paths: \"ckpt-4\"\n");
+    assert_ok(bt_ckpt_choose(f.folder, "ckpt", true, goes_while_looked_at, &f, &choice, err));
+    assert_non_null(choice.prefix);
+    assert_string_equal(bt_fs_basename(choice.prefix), "ckpt-9");
+    assert_false(choice.is_fallback);
+    bt_ckpt_choice_deinit(&choice);
+    manager_free(&f);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_keeps_the_last),
@@ -555,6 +583,7 @@ int main(void) {
         cmocka_unit_test(test_clear),
         cmocka_unit_test(test_choice),
         cmocka_unit_test(test_choice_of_nothing),
+        cmocka_unit_test(test_choice_beside_a_training),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
