@@ -65,15 +65,20 @@ class Recovery(e2e.Case):
                 text = compare.read_text(self.path('log')) or ''
                 return not last and re.search('(?s)recovered the model.*' + then, text)
             with open(self.path('log'), 'w', encoding='utf-8') as log:
+                pace = e2e.Pace(log)
                 child = subprocess.Popen(
                     [e2e.program(self.name)] + jobs.args('sentence', 'out', override),
-                    cwd=self.folder, stdout=subprocess.DEVNULL, stderr=log)
+                    cwd=self.folder, stdout=subprocess.DEVNULL, stderr=pace.sink)
+                pace.started()
                 while child.poll() is None and not is_time():
+                    pace.look()
                     time.sleep(0.0005)
                 if child.poll() is None:
                     time.sleep(0.01 * rng.random())
                     child.send_signal((signal.SIGKILL, signal.SIGTERM)[i % 4 // 2])
+                pace.let_go()
                 code = child.wait(e2e.TIMEOUT)
+                pace.end()
             said += compare.read_text(self.path('log'))
             if code in (0, 6):
                 return code, n_stops, said

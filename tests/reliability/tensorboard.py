@@ -28,7 +28,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 OVERRIDE = ('trainer.train_steps=300,trainer.steps_per_loop=5,trainer.summary_interval=5,'
             'trainer.checkpoint_interval=50,trainer.validation_interval=30,trainer.max_to_keep=2,'
             'trainer.optimizer_config.learning_rate.polynomial.decay_steps=300')
-PATIENCE = 60 if not e2e.SANITIZED else 120
+PATIENCE = e2e.TIMEOUT
 
 
 def get_python():
@@ -95,7 +95,7 @@ class Server:
 
     def close(self):
         self.process.send_signal(signal.SIGTERM)
-        self.process.wait(30)
+        self.process.wait(e2e.TIMEOUT)
         self.log.close()
 
 
@@ -148,13 +148,17 @@ class Jobs(e2e.Case):
                 watch()
             return True
         with open(self.path('log'), 'wb') as log:
+            pace = e2e.Pace(log)
             process = subprocess.Popen([e2e.program(self.name)] + jobs.args('sentence', 'out', override),
-                                       cwd=self.folder, stdout=log, stderr=log)
-        self.child = process.pid
-        while process.poll() is None and not is_time():
-            time.sleep(0.001)
-        process.kill()
-        process.wait()
+                                       cwd=self.folder, stdout=subprocess.DEVNULL, stderr=pace.sink)
+            pace.started()
+            self.child = process.pid
+            while process.poll() is None and not is_time():
+                pace.look()
+                time.sleep(0.001)
+            process.kill()
+            process.wait()
+            pace.end()
         self.assertEqual(process.returncode, -signal.SIGKILL)
 
 

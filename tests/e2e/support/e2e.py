@@ -4,6 +4,7 @@ readers of their own (event files, tensor bundles, state files), written from th
 descriptions, so that a mistake in the C code is not repeated here. Standard library only."""
 
 import array
+import fcntl
 import json
 import os
 import random
@@ -13,6 +14,7 @@ import struct
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import unittest
 
@@ -90,10 +92,51 @@ class Result:
                                                            self.stderr[-5000:])
 
 
+class Pace:
+    """What a program says, through a pipe that holds a page (a dozen lines of a training), into a file.
+    However busy the machine is, the program does not come far while its test does not look."""
+
+    SET_SIZE = 1031  # F_SETPIPE_SZ of <fcntl.h>; Python 3.10 has a name for it
+
+    def __init__(self, file):
+        self.to = file.fileno()
+        self.source, self.sink = os.pipe()
+        fcntl.fcntl(self.source, self.SET_SIZE, 4096)
+        os.set_blocking(self.source, False)
+        self.reader = None
+
+    def started(self):
+        """The program has its end of the pipe."""
+        os.close(self.sink)
+
+    def look(self):
+        """Takes what there is; False at the end."""
+        try:
+            said = os.read(self.source, 65536)
+        except BlockingIOError:
+            return True
+        os.write(self.to, said)
+        return said != b''
+
+    def let_go(self):
+        """From now on it may say what it likes."""
+        def read_all():
+            while self.look():
+                pass
+        os.set_blocking(self.source, True)
+        self.reader = threading.Thread(target=read_all, daemon=True)
+        self.reader.start()
+
+    def end(self):
+        if self.reader is not None:
+            self.reader.join(TIMEOUT)
+        os.close(self.source)
+
+
 def run(args, name='bert-train', cwd=None, timeout=None, env=None, before=None, stdin=None,
         stop_after=None, stop_when=None, when_said=None, user=None, watch_memory=False, may_die=False):
     """Runs a program to its end. stop_after=(seconds, signal) sends that signal then;
-    stop_when=(function, signal) as soon as the function says true; when_said=(words, function) calls that
+    stop_when=(function, signal) as soon as the function says true, at a Pace; when_said=(words, function) calls that
     with the child as soon as the words stand on its standard error. A program that outlives its
     timeout (seconds, stretched by SLOW), dies of another signal (unless it may_die) or trips a sanitizer
     is an AssertionError."""
@@ -102,7 +145,8 @@ def run(args, name='bert-train', cwd=None, timeout=None, env=None, before=None, 
             tempfile.TemporaryFile() as source:
         source.write(stdin or b'')
         source.seek(0)
-        child = subprocess.Popen(command, cwd=cwd, stdin=source, stdout=out, stderr=err,
+        pace = Pace(err) if stop_when is not None else None
+        child = subprocess.Popen(command, cwd=cwd, stdin=source, stdout=out, stderr=pace.sink if pace else err,
                                  env=dict(os.environ, **(env or {})), preexec_fn=before, user=user)
         sent = None
         if stop_after is not None:
@@ -112,11 +156,14 @@ def run(args, name='bert-train', cwd=None, timeout=None, env=None, before=None, 
                 sent = stop_after[1]
                 child.send_signal(sent)
         if stop_when is not None:
+            pace.started()
             while child.poll() is None and not stop_when[0]():
+                pace.look()
                 time.sleep(0.001)
             if child.poll() is None:
                 sent = stop_when[1]
                 child.send_signal(sent)
+            pace.let_go()
         if when_said is not None:
             while child.poll() is None and when_said[0].encode() not in os.pread(err.fileno(), 1 << 20, 0):
                 time.sleep(0.005)
@@ -127,6 +174,8 @@ def run(args, name='bert-train', cwd=None, timeout=None, env=None, before=None, 
             peak = max(peak, peak_of(child.pid))
             time.sleep(0.002)
         code = wait_for(child, (timeout or 60) * SLOW, command)
+        if pace is not None:
+            pace.end()
         out.seek(0)
         err.seek(0)
         result = Result(code, out.read().decode('utf-8', 'replace'),
@@ -171,6 +220,15 @@ def processor_seconds(pid):
     with open('/proc/%d/stat' % pid, encoding='utf-8') as source:
         words = source.read().rsplit(')', 1)[1].split()
     return (int(words[11]) + int(words[12])) / os.sysconf('SC_CLK_TCK')
+
+
+def is_stopped(pid):
+    """Have all of its threads taken note of SIGSTOP?"""
+    for thread in os.listdir('/proc/%d/task' % pid):
+        with open('/proc/%d/task/%s/stat' % (pid, thread), encoding='utf-8') as source:
+            if source.read().rsplit(')', 1)[1].split()[0] != 'T':
+                return False
+    return True
 
 
 def wait_for(child, timeout, command):
