@@ -5,8 +5,10 @@ the step that he went back to, stays; the clock decides nothing.
 
 BT_LONG_TESTS=1 flips many more bits."""
 import hashlib
+import json
 import os
 import random
+import re
 import shutil
 import signal
 import sys
@@ -315,19 +317,35 @@ class Own(Case):
         long = ('trainer.train_steps=100000,trainer.checkpoint_interval=50,trainer.max_to_keep=2,'
                 'trainer.validation_interval=100000')
 
+        def between_saves(out, what):
+            """Holds the run, and does that unless a save is under way, which may have looked already."""
+            pid = json.loads(read(out + '/.bert-train.lock'))['pid']
+            os.kill(pid, signal.SIGSTOP)
+            while not e2e.is_stopped(pid):
+                time.sleep(0.001)
+            steps = [int(n[5:-6]) for n in os.listdir(out) if re.fullmatch(r'ckpt-\d+\.index', n)]
+            latest = e2e.read_state_file(out)[0]
+            is_between = latest == 'ckpt-%d' % max(steps) and not any(
+                '.tmp-' in n or 'journal' in n for n in os.listdir(out))
+            if is_between:
+                what(out)
+            os.kill(pid, signal.SIGCONT)
+            return is_between
+
         def vanish(what):
             out = self.path('out')
             shutil.rmtree(out, ignore_errors=True)
-            seen = {'latest': None, 'saves': 0}
+            seen = {'latest': None, 'saves': 0, 'done': False}
 
             def watch():
                 latest = e2e.read_state_file(out)[0] if os.path.isdir(out) else None
                 if latest is not None and latest != seen['latest']:
                     seen['latest'] = latest
                     seen['saves'] += 1
-                    if seen['saves'] == 3:
-                        what(out)
-                return seen['saves'] > 5
+                    if seen['saves'] >= 3 and not seen['done']:
+                        seen['done'] = between_saves(out, what)
+                        seen['saves'] = 3
+                return seen['done'] and seen['saves'] > 5
             return self.run_job('out', long, expect=75, stop_when=(watch, signal.SIGTERM))
         for what in (lambda out: os.remove(out + '/checkpoint'),
                      lambda out: write(out + '/checkpoint', b'zzz')):
