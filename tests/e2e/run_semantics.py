@@ -479,7 +479,7 @@ class Signals(Run):
     def test_continuous_eval_stops_when_asked(self):
         self.train(mode='train', override='trainer.train_steps=5')
         result = self.train(expect=128 + signal.SIGTERM, mode='continuous_eval',
-                            run_how={'stop_after': (2.0, signal.SIGTERM)})
+                            run_how={'when_said': ('waiting for a new checkpoint', subprocess.Popen.terminate)})
         self.assertNotIn('error', result.stderr)
         self.assertIn('stopped by SIGTERM while waiting for a new checkpoint', result.stderr)
 

@@ -134,12 +134,11 @@ class Pace:
 
 
 def run(args, name='bert-train', cwd=None, timeout=None, env=None, before=None, stdin=None,
-        stop_after=None, stop_when=None, when_said=None, user=None, watch_memory=False, may_die=False):
-    """Runs a program to its end. stop_after=(seconds, signal) sends that signal then;
-    stop_when=(function, signal) as soon as the function says true, at a Pace; when_said=(words, function) calls that
-    with the child as soon as the words stand on its standard error. A program that outlives its
-    timeout (seconds, stretched by SLOW), dies of another signal (unless it may_die) or trips a sanitizer
-    is an AssertionError."""
+        stop_when=None, when_said=None, user=None, watch_memory=False, may_die=False):
+    """Runs a program to its end. stop_when=(function, signal) sends that signal as soon as the function says
+    true, at a Pace; when_said=(words, function) calls that with the child as soon as the words stand on its
+    standard error. A program that outlives its timeout (seconds, stretched by SLOW), dies of another signal
+    (unless it may_die) or trips a sanitizer is an AssertionError."""
     command = [program(name)] + [a if isinstance(a, bytes) else str(a) for a in args]
     with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err, \
             tempfile.TemporaryFile() as source:
@@ -149,12 +148,6 @@ def run(args, name='bert-train', cwd=None, timeout=None, env=None, before=None, 
         child = subprocess.Popen(command, cwd=cwd, stdin=source, stdout=out, stderr=pace.sink if pace else err,
                                  env=dict(os.environ, **(env or {})), preexec_fn=before, user=user)
         sent = None
-        if stop_after is not None:
-            try:
-                child.wait(stop_after[0])
-            except subprocess.TimeoutExpired:
-                sent = stop_after[1]
-                child.send_signal(sent)
         if stop_when is not None:
             pace.started()
             while child.poll() is None and not stop_when[0]():
