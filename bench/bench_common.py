@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the measuring scripts share: running a program to its end with its time and peak memory, the words of a
-bert-train command, what its metrics.jsonl says, and the ids in records. Needs only Python's standard library."""
+"""What the measuring scripts share: their first flags, running a program to its end with its time and peak memory, the
+words of a bert-train command, what its metrics.jsonl says, and the ids in records. Needs only Python's standard library."""
+import argparse
 import json
 import os
 import re
@@ -16,6 +17,15 @@ CONFIGS = os.path.join(os.path.dirname(HERE), "configs", "models")
 # layers, hidden size, intermediate size, heads; the YAML of the same dims; TINY is for trying the scripts out
 SIZES = {"minilm": (6, 384, 1536, 12, "minilm.yaml"), "base": (12, 768, 3072, 12, "bert_en_uncased_base.yaml"),
          "tiny": (2, 32, 64, 2, "minilm.yaml")}
+
+
+def parser(doc, required=()):
+    """A script's flags: help that is its docstring as it stands, --build, and names that must be given."""
+    made = argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
+    made.add_argument("--build", default="build/release")
+    for name in required:
+        made.add_argument(f"--{name}", required=True)
+    return made
 
 
 class Run:

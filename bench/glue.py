@@ -9,13 +9,14 @@ GLUE_DIR holds the plain folders (MRPC/, RTE/, ...), MODEL_DIR model.safetensors
 The job is the one of docs/results.md: batch 32, max_seq_length 128, learning rate 1e-4, linear warm-up over
 10 % of the steps and linear decay to 0, 3 epochs (SST-2: 1). Needs only Python's standard library.
 """
-import argparse
 import json
 import os
 import statistics
 import subprocess
 import sys
 import time
+
+import bench_common as bench
 
 # task name of the tool, classes, metric_type, epochs
 TASKS = {
@@ -102,11 +103,7 @@ def fine_tune(args, task, seed):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--build", default="build/release")
-    parser.add_argument("--glue", required=True)
-    parser.add_argument("--model", required=True)
-    parser.add_argument("--work", required=True)
+    parser = bench.parser(__doc__, ("glue", "model", "work"))
     parser.add_argument("--config", default="configs/models/minilm.yaml")
     parser.add_argument("--tasks", default="MRPC,RTE,STS-B,SST-2,CoLA")
     parser.add_argument("--seeds", default="1,2,3")

@@ -10,7 +10,6 @@ The job is that of bench/glue.py with so many steps. PYTHON has onnxruntime and 
 logits (of a score: the score) is from float32's, root mean square and largest, how many rows get another class, and the metric. ONNX Runtime reads the ids of the same
 records, a row at a time and eight at a time, padded. "runs_apart": the same between both programs in float32. Of --steps 0 the folder WORK/int8/TASK is taken as it is.
 """
-import argparse
 import json
 import math
 import os
@@ -152,11 +151,7 @@ def measure(args, task):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--build", default="build/release")
-    parser.add_argument("--glue", required=True)
-    parser.add_argument("--model", required=True)
-    parser.add_argument("--work", required=True)
+    parser = bench.parser(__doc__, ("glue", "model", "work"))
     parser.add_argument("--config", default="configs/models/minilm.yaml")
     parser.add_argument("--tasks", default="MRPC")
     parser.add_argument("--steps", type=int, default=200)

@@ -10,7 +10,6 @@ All train a classifier with fresh weights and AdamW on the rows of the task's tr
 batch is padded to its longest row, with --sort (its strongest setting) of rows of similar length; bfloat16 is torch's autocast. mg: tf-models-official's official/nlp/train.py in --tf_python, on the records of create-finetuning-data, padded to 128.
 Rates are training steps only: the first steps, starts, and (but for Model Garden, whose loop feeds itself) input are outside the clock.
 """
-import argparse
 import json
 import os
 import re
@@ -119,10 +118,7 @@ PEERS = {"hf": hugging_face, "mg": model_garden}
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--build", default="build/release")
-    for name in ("glue", "vocab"):
-        parser.add_argument(f"--{name}", required=True)
+    parser = bench.parser(__doc__, ("glue", "vocab"))
     parser.add_argument("--peer", default="hf")
     parser.add_argument("--python")
     parser.add_argument("--tf_python")

@@ -15,7 +15,6 @@ out and said.
 prints the peak memory (MiB) of whole commands instead: --mode=eval and --mode=predict in each precision (int8 with its comparison, and alone), with the
 averages of a run that keeps them, and an evaluation that keeps a best checkpoint, where it is the best so far (and saves it) and where it is not better.
 """
-import argparse
 import json
 import os
 import shutil
@@ -171,10 +170,7 @@ def peaks_of_all(args, table, folder):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--build", default="build/release")
-    for name in ("glue", "vocab"):
-        parser.add_argument(f"--{name}", required=True)
+    parser = bench.parser(__doc__, ("glue", "vocab"))
     parser.add_argument("--python", help="nothing: ours alone")
     parser.add_argument("--model", default="minilm", choices=sorted(bench.SIZES))
     parser.add_argument("--rows", type=int, default=1600)

@@ -10,7 +10,6 @@ alone, the steps during which a save was under way against the others.
     bench/saving.py --every 20 --intervals 2 --rounds 3
     bench/saving.py --between          the same with --enable_async_checkpointing=false
 """
-import argparse
 import json
 import os
 import re
@@ -88,8 +87,7 @@ def cost_within(ends, saves, first, last, every):
 
 
 def main():
-    p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    p.add_argument("--build", default="build/release")
+    p = bench.parser(__doc__)
     p.add_argument("--size", choices=sorted(bench.SIZES), default="base")
     p.add_argument("--every", type=int, default=20)
     p.add_argument("--intervals", type=int, default=2)

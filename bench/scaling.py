@@ -16,7 +16,6 @@ pass and U of update: a sum takes T = 2 (N-1)/N G/W + 2 L + (N-1)/N G/A, A: byte
 F + B + max(U, T) + T/R where shares are clipped (R ranges: the first sum is waited for before the first update), and
 F + max(B, T (1 - 1/R)) + T/R + U where none is.
 """
-import argparse
 import contextlib
 import json
 import os
@@ -135,8 +134,7 @@ def train(o, folder, n, batch, clipped, rate):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--build", default="build/release")
+    parser = bench.parser(__doc__)
     parser.add_argument("--folder", default=tempfile.gettempdir())
     parser.add_argument("--size", choices=sorted(bench.SIZES), default="minilm")
     parser.add_argument("--batch", type=int, default=32, help="of all ranks together")

@@ -12,7 +12,6 @@ doc_stride 128, learning rate 2e-4, linear warm-up over 10 % of the steps and li
 runtime.padding=auto and =keep in turn, of the last seed's weights (or of fresh ones); medians of their seconds, and of
 the processor's seconds, which other programs on the machine disturb less. Needs only Python's standard library.
 """
-import argparse
 import json
 import os
 import shutil
@@ -20,6 +19,8 @@ import statistics
 import subprocess
 import sys
 import time
+
+import bench_common as bench
 
 
 def run(args, mode, model_dir, values):
@@ -110,11 +111,7 @@ def measure_speed(args, model_dir):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--build", default="build/release")
-    parser.add_argument("--squad", required=True)
-    parser.add_argument("--model", required=True)
-    parser.add_argument("--work", required=True)
+    parser = bench.parser(__doc__, ("squad", "model", "work"))
     parser.add_argument("--config", default="configs/models/minilm.yaml")
     parser.add_argument("--train", default="train-v1.1-part44.json")
     parser.add_argument("--dev", default="dev-v1.1.json")

@@ -9,7 +9,6 @@ Both evaluate the same questions, spread evenly over the file, with fresh weight
 forward passes, answers, scores), without start and weights. The peer's are its forward passes alone (no_grad, eval mode), on windows made before; each padded to seq_length.
 PYTHON has torch and transformers.
 """
-import argparse
 import json
 import os
 import statistics
@@ -100,10 +99,7 @@ def own(args, questions, folder, windows):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--build", default="build/release")
-    for name in ("squad", "vocab", "python"):
-        parser.add_argument(f"--{name}", required=True)
+    parser = bench.parser(__doc__, ("squad", "vocab", "python"))
     parser.add_argument("--model", default="minilm", choices=sorted(bench.SIZES))
     parser.add_argument("--questions", type=int, default=320)
     parser.add_argument("--rounds", type=int, default=3)

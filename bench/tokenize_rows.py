@@ -11,7 +11,6 @@ hf (tokenizers in --python) reads the same table and makes the lists of ids, not
 on the first --mg_rows rows, the faster of --mg_rounds; what it takes for a job of one row does not count. The ids of hf and the bytes of mg are compared with ours.
 --threads=0 lets our tool and the tokenizers use every core.
 """
-import argparse
 import filecmp
 import itertools
 import json
@@ -118,10 +117,7 @@ def measure_mg(args, scratch, pairs, own_rate):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--build", default="build/release")
-    for name in ("glue", "vocab"):
-        parser.add_argument(f"--{name}", required=True)
+    parser = bench.parser(__doc__, ("glue", "vocab"))
     parser.add_argument("--peer", default="")
     parser.add_argument("--python")
     parser.add_argument("--tf_python")
