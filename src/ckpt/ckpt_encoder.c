@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "bt/base/size.h"
 #include "ckpt_internal.h"
 
 const char *bt_ckpt_encoder_name(bt_ckpt_encoder encoder) {
@@ -148,15 +149,11 @@ static int64_t count_numbered(const bt_ckpt *ckpt, const char *mark) {
     return n;
 }
 
-static int64_t larger(int64_t a, int64_t b) {
-    return a > b ? a : b;
-}
-
 static bt_status check_groups(const bt_ckpt *ckpt, const bt_ckpt_facts *facts, bt_error *err) {
     const bool    is_tf1 = ckpt->layout == BT_CKPT_TF1;
-    const int64_t n_groups =
-        larger(count_numbered(ckpt, is_tf1 ? "/group_" : "albert_layer_groups."), facts->n_groups);
-    const int64_t n_inner = larger(
+    const int64_t n_groups = bt_i64_max(
+        count_numbered(ckpt, is_tf1 ? "/group_" : "albert_layer_groups."), facts->n_groups);
+    const int64_t n_inner = bt_i64_max(
         count_numbered(ckpt, is_tf1 ? "/inner_group_" : "albert_layers."), facts->n_inner_groups);
     if (n_groups <= 1 && n_inner <= 1) { /* 0 where nothing says it */
         return BT_OK;
@@ -164,7 +161,7 @@ static bt_status check_groups(const bt_ckpt *ckpt, const bt_ckpt_facts *facts, b
     return BT_FAIL(err, BT_E_UNSUPPORTED,
                    "%s holds an ALBERT with %" PRId64 " groups of %" PRId64
                    " layers; an encoder here shares 1 layer (1 group of 1)",
-                   ckpt->path, larger(n_groups, 1), larger(n_inner, 1));
+                   ckpt->path, bt_i64_max(n_groups, 1), bt_i64_max(n_inner, 1));
 }
 
 /* Words of programs that hold a model in a module of theirs: what is behind them is the model's. */
@@ -311,7 +308,7 @@ static bt_status check_sizes(const bt_ckpt *ckpt, const bt_ckpt_facts *facts, bt
         {"intermediate_size", facts->intermediate_size, sizes.intermediate_size},
         {"max_position_embeddings", facts->max_positions, sizes.max_position_embeddings},
         {"type_vocab_size", facts->n_types, sizes.type_vocab_size},
-        {"num_hidden_layers", larger(facts->n_layers, sizes.num_layers), sizes.num_layers},
+        {"num_hidden_layers", bt_i64_max(facts->n_layers, sizes.num_layers), sizes.num_layers},
     };
     for (size_t i = 0; i < BT_ARRAY_LEN(rows); i++) {
         if (rows[i].told > 0 && rows[i].found > 0 && rows[i].told != rows[i].found) {

@@ -3,6 +3,7 @@
  * The k nearest neighbours of both sides in one sweep over blocks of the score matrix: a block is
  * one product, read once along its rows and once down its columns. */
 #include "bt/base/alloc.h"
+#include "bt/base/size.h"
 #include "bt/base/stop.h"
 #include "bt/mine.h"
 
@@ -60,10 +61,6 @@ static void clear(bt_neighbour *lists, int64_t n) {
     }
 }
 
-static int64_t smaller(int64_t a, int64_t b) {
-    return a < b ? a : b;
-}
-
 bt_status bt_mine_prepare(bt_error *err) {
     return bt_kern_blas_load(err);
 }
@@ -79,9 +76,9 @@ bt_status bt_mine_neighbours(bt_neighbour *of_left, bt_neighbour *of_right, bt_m
     clear(of_left, left.n_rows * k);
     clear(of_right, right.n_rows * k);
     for (int64_t i = 0; i < left.n_rows; i += BLOCK) {
-        const int64_t n_left = smaller(BLOCK, left.n_rows - i);
+        const int64_t n_left = bt_i64_min(BLOCK, left.n_rows - i);
         for (int64_t j = 0; j < right.n_rows; j += BLOCK) {
-            const int64_t n_right = smaller(BLOCK, right.n_rows - j);
+            const int64_t n_right = bt_i64_min(BLOCK, right.n_rows - j);
             BT_CHECK(bt_stop_check(err));
             bt_kern_gemm(scores, n_right, BT_KERN_N, left.vectors + i * H, H, BT_KERN_T,
                          right.vectors + j * H, H, n_left, n_right, H, 1, 0);

@@ -13,6 +13,7 @@
  * hence not on the number of threads. */
 #include <unistd.h>
 
+#include "bt/base/size.h"
 #include "bt/base/time.h"
 #include "nn_internal.h"
 
@@ -49,10 +50,6 @@ typedef struct product_job {
 
 static int64_t ceil_div(int64_t a, int64_t b) {
     return (a + b - 1) / b;
-}
-
-static int64_t min_i64(int64_t a, int64_t b) {
-    return a < b ? a : b;
 }
 
 static int64_t whole_tiles(const bt_kern_product *kern, int64_t n_cols) {
@@ -105,7 +102,7 @@ static columns columns_of(const product_job *job, const columns *all, int32_t i)
         before += whole_tiles(job->kern, job->p[j].N);
     }
     return (columns){all->first > before ? all->first - before : 0,
-                     min_i64(all->end - before, job->p[i].N)};
+                     bt_i64_min(all->end - before, job->p[i].N)};
 }
 
 static int32_t n_results(const product_job *job) {
@@ -123,7 +120,7 @@ static void set_step(const product_job *job, piece *at, int64_t step) {
     }
     at->step = step;
     at->d = step % job->n_blocks * job->depth;
-    at->depth = min_i64(job->depth, at->p->K - at->d);
+    at->depth = bt_i64_min(job->depth, at->p->K - at->d);
 }
 
 /* A thread's scratch. */
@@ -231,7 +228,7 @@ static void multiply_row(const product_job *job, const piece *at, int64_t i, flo
 /* What is still to be done to the rows of tile i, which are at c. */
 static void finish_row(const product_job *job, const piece *at, int64_t i, float *c, int64_t ld_c) {
     const bt_nn_product *const p = at->p;
-    const int64_t              n_rows = min_i64(job->kern->rows, at->end_row - i);
+    const int64_t              n_rows = bt_i64_min(job->kern->rows, at->end_row - i);
     const int64_t              n_cols = at->end_col - at->col;
     if (p->epilogue != NULL) {
         p->epilogue(p->context, at->thread, c, ld_c, i, n_rows, at->col, n_cols);
@@ -246,7 +243,7 @@ static void multiply_step(const product_job *job, piece *at, const panels *to, i
     const bt_kern_product *const kern = job->kern;
     const int64_t                block = block_cols(kern);
     for (; at->col < end_col; at->col += block) {
-        at->end_col = min_i64(at->col + block, end_col);
+        at->end_col = bt_i64_min(at->col + block, end_col);
         const unsigned char *const b = pack_b(job, at, to->b);
         for (int64_t i = at->row; i < at->end_row; i += kern->rows) {
             float *const c = at->p->c + i * at->p->ld_c + at->col;
@@ -341,7 +338,7 @@ static void multiply_deep(const product_job *job, piece *at, const panels *to,
 static void run_deep_columns(const product_job *job, piece *at, const panels *to, int64_t end_col,
                              const deep_block *deep) {
     for (; at->col < end_col; at->col += deep->cols) {
-        at->end_col = min_i64(at->col + deep->cols, end_col);
+        at->end_col = bt_i64_min(at->col + deep->cols, end_col);
         for (int64_t n = 0; n < deep->n_blocks && !deep->is_too_deep; n++) {
             set_step(job, at, n);
             (void)pack_b(job, at, to->b + (size_t)n * deep->b_bytes);
@@ -355,7 +352,7 @@ static void run_deep(const product_job *job, piece *at, const panels *to, const 
     const deep_block deep = deep_block_of(job);
     const int64_t    end_row = at->end_row;
     for (; at->row < end_row; at->row += deep.rows) {
-        at->end_row = min_i64(at->row + deep.rows, end_row);
+        at->end_row = bt_i64_min(at->row + deep.rows, end_row);
         for (int64_t n = 0; n < deep.n_blocks && !deep.is_too_deep; n++) {
             set_step(job, at, n);
             pack_a(job, at, to->a + (size_t)n * deep.a_bytes);
@@ -374,8 +371,8 @@ static void piece_task(void *context, int64_t task, int32_t thread) {
     const panels             to = panels_of(job, thread);
     const int64_t            row = task % job->n_row_pieces * job->rows;
     const int64_t            col = task / job->n_row_pieces * job->cols;
-    const columns            all = {col, min_i64(col + job->cols, job->cols_there)};
-    piece at = {.row = row, .end_row = min_i64(row + job->rows, job->p->M), .thread = thread};
+    const columns            all = {col, bt_i64_min(col + job->cols, job->cols_there)};
+    piece at = {.row = row, .end_row = bt_i64_min(row + job->rows, job->p->M), .thread = thread};
     set_product(job, &at, 0);
     if (job->kern->start != NULL) {
         job->kern->start();
@@ -431,16 +428,16 @@ static void try_cut(product_job *job, int64_t n_row_pieces, int64_t n_col_pieces
 static void cut_pieces(product_job *job) {
     const int64_t n_threads = bt_pool_n_threads(job->nn->pool);
     const int64_t min_rows = ceil_div(job->p->M, MAX_PIECE_ROWS);
-    const int64_t most_cols = min_i64(2 * n_threads, job->cols_there / job->kern->cols);
+    const int64_t most_cols = bt_i64_min(2 * n_threads, job->cols_there / job->kern->cols);
     const int64_t a_panels = ceil_div(job->p->M, job->kern->rows);
-    const int64_t most_rows = min_i64(min_rows + 2 * n_threads, a_panels);
+    const int64_t most_rows = bt_i64_min(min_rows + 2 * n_threads, a_panels);
     int64_t       best = INT64_MAX;
     for (int64_t n_cols = 1; n_cols <= most_cols; n_cols++) {
         for (int64_t n_rows = min_rows; n_threads <= FEW_THREADS && n_rows <= most_rows; n_rows++) {
             try_cut(job, n_rows, n_cols, &best);
         }
         for (int64_t round = 1; n_threads > FEW_THREADS && round <= MOST_ROUNDS; round++) {
-            const int64_t n_rows = min_i64(round * n_threads / n_cols, most_rows);
+            const int64_t n_rows = bt_i64_min(round * n_threads / n_cols, most_rows);
             try_cut(job, n_rows > min_rows ? n_rows : min_rows, n_cols, &best);
         }
     }

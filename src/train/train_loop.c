@@ -8,6 +8,7 @@
 #include <stdio.h>
 
 #include "bt/base/log.h"
+#include "bt/base/size.h"
 #include "bt/base/stop.h"
 #include "bt/base/time.h"
 #include "run.h"
@@ -15,10 +16,6 @@
 /* The progress line is redrawn at most this often, in seconds; programs are told less often. */
 static const double progress_period = 0.2;
 static const double event_period = 10.0;
-
-static int64_t smaller(int64_t a, int64_t b) {
-    return a < b ? a : b;
-}
 
 /* A fixed loss scale that is too large looks the same. */
 static const char *nonfinite_hint(const run_config *config) {
@@ -351,7 +348,7 @@ static bt_status run_chunk(train_run *run, int64_t last, bt_error *err) {
 static bt_status train_chunk(train_run *run, int64_t target, bool *went_back, bt_error *err) {
     /* A run that was stopped inside a chunk goes on to that chunk's end. */
     const int64_t chunk_end =
-        smaller(target, run->course.chunk.start_step + run->config.steps_per_loop);
+        bt_i64_min(target, run->course.chunk.start_step + run->config.steps_per_loop);
     BT_TRY(run_chunk(run, chunk_end, err));
     const double loss = run->course.chunk.loss / (double)run->course.chunk.n_steps;
     BT_TRY(record_chunk(run, err));

@@ -14,6 +14,7 @@
 #include <string.h>
 
 #include "bt/base/alloc.h"
+#include "bt/base/size.h"
 #include "bt/base/time.h"
 #include "bt/nn/dense_int8.h"
 #include "exec_cpu_panels.h"
@@ -47,10 +48,6 @@ size_t exec_int8_bytes(const exec_int8 *int8) {
     return int8 == NULL ? 0 : int8->n_bytes;
 }
 
-static int64_t max_i64(int64_t a, int64_t b) {
-    return a > b ? a : b;
-}
-
 /* A thread's scratch, and how it is cut. */
 typedef struct block {
     void  *rounded; /* what products read */
@@ -61,7 +58,7 @@ typedef struct block {
 
 static size_t rounded_bytes(const exec_int8 *int8, const bt_encoder_config *e) {
     const int64_t widest =
-        max_i64(e->embedding_size, max_i64(e->hidden_size, e->intermediate_size));
+        bt_i64_max(e->embedding_size, bt_i64_max(e->hidden_size, e->intermediate_size));
     return bt_nn_int8_rows_bytes(int8->kern, widest);
 }
 

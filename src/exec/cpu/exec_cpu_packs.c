@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "bt/base/alloc.h"
+#include "bt/base/size.h"
 #include "exec_cpu_weights.h"
 
 /* Layers below exec->lowest have no backward; nor has an engine without optimizer, whose gradients
@@ -178,10 +179,6 @@ void exec_packs_renew(exec_cpu *exec) {
     }
 }
 
-static int64_t min_i64(int64_t a, int64_t b) {
-    return a < b ? a : b;
-}
-
 /* The chunks of an optimizer end within rows: whoever completes a group packs it, and leaves its
  * count as it is to begin in the next update. */
 void exec_packs_written(void *context, int64_t param, int64_t first, int64_t n) {
@@ -196,10 +193,10 @@ void exec_packs_written(void *context, int64_t param, int64_t first, int64_t n) 
     const int64_t             size = bt_nn_rows_together(weight->as_is.kern) * weight->as_is.N;
     for (int64_t at = first; at < first + n;) {
         const int64_t           group = at / size;
-        const int64_t           end = min_i64(first + n, (group + 1) * size);
+        const int64_t           end = bt_i64_min(first + n, (group + 1) * size);
         _Atomic(int64_t) *const n_written = &packs->n_written[packs->groups[i] + group];
         const int64_t           before = atomic_fetch_add(n_written, end - at);
-        if (before + end - at == min_i64(size, all - group * size)) {
+        if (before + end - at == bt_i64_min(size, all - group * size)) {
             atomic_store(n_written, 0);
             pack_group(weight, group);
         }
