@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
 # Installs one of the judges of s3:// from PyPI into BUILD/judge_NAME and prints that folder. Does nothing
-# when it is there. usage: get_judge.sh BUILD moto|swift
+# when it is there; two tests that ask at once wait for each other. usage: get_judge.sh BUILD moto|swift
 #   moto: moto's server (Amazon's services on this machine) and boto3; swift: OpenStack Swift
 # Exit 4: no network, or no pip.
 set -euo pipefail
@@ -11,6 +11,8 @@ moto) packages=('moto[server]>=5.0.20' 'boto3>=1.35') ;;
 swift) packages=('swift>=2.33') ;;
 *) exit 1 ;;
 esac
+exec 9>"$folder.lock"
+flock 9
 if [ ! -d "$folder" ]; then
     rm -rf "$folder.new"
     # an entry of its own, beside nothing of the system's: also where pip may not touch that
