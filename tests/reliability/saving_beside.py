@@ -41,7 +41,7 @@ class Beside(faults.FaultCase):
         self.assertEqual(found, [])
 
     def last_step(self):
-        return max([step for (_, step), _ in compare.records(self.path(VICTIM))] or [0])
+        return max([step for (kind, step), _ in compare.records(self.path(VICTIM)) if kind != 'torn'] or [0])
 
     # the same bits
 
@@ -74,10 +74,9 @@ class Beside(faults.FaultCase):
 
     # beside, and in order
 
-    def order(self, **how):
+    def order(self, env, **how):
         result = self.run_job('sentence', VICTIM,
-                              'trainer.steps_per_loop=10,trainer.summary_interval=10',
-                              self.slow(VICTIM + '/ckpt-'), **how)
+                              'trainer.steps_per_loop=10,trainer.summary_interval=10', env, **how)
         self.assertEqual(result.code, 0, str(result))
         lines = result.stderr.splitlines()
 
@@ -88,7 +87,12 @@ class Beside(faults.FaultCase):
         return place, saved, result
 
     def test_steps_go_on(self):
-        place, saved, result = self.order()
+        def opens_gate():
+            if self.last_step() >= 20:
+                self.write('gate', '')
+            return False
+        place, saved, result = self.order(self.slow(VICTIM + '/ckpt-', UNTIL=self.path('gate')),
+                                          stop_when=(opens_gate, signal.SIGKILL))
         self.assertGreater(saved[0], place(r'train \| step +20 '))
         # an evaluation's record and the best checkpoint come after the step's own checkpoint
         for step in (20, 40, 60):
@@ -96,7 +100,7 @@ class Beside(faults.FaultCase):
         self.assertIn('the copy that is saved', result.stderr)
 
     def test_switched_off(self):
-        place, saved, result = self.order(more=BETWEEN)
+        place, saved, result = self.order(self.slow(VICTIM + '/ckpt-'), more=BETWEEN)
         self.assertLess(saved[0], place(r'train \| step +20 '))
         self.assertNotIn('the copy that is saved', result.stderr)
 

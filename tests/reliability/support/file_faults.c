@@ -11,7 +11,8 @@
  * the number that errno gets; BT_FAULT_ONWARD=1: so do all later ones BT_FAULT_READS  =1: reading
  * counts as well (open to read, read, pread) BT_FAULT_RECORD a file that gets every change in full,
  * for power_loss.py BT_FAULT_NOSYNC =1: fsync does nothing (a kill loses nothing that was written)
- *   BT_FAULT_DELAY  milliseconds that each fsync takes longer: a slow disk
+ *   BT_FAULT_DELAY  milliseconds that each fsync takes longer: a slow disk; BT_FAULT_UNTIL: and
+ * then until that file is there
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -49,6 +50,7 @@ static int             error_number;
 static long            delay_ms;
 static int             log_fd = -1;
 static int             record_fd = -1;
+static const char     *until = "";
 static long            n_operations;
 static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
 
@@ -76,6 +78,7 @@ __attribute__((constructor)) static void begin(void) {
     no_sync = number("BT_FAULT_NOSYNC") != 0;
     error_number = (int)number("BT_FAULT_ERRNO");
     delay_ms = number("BT_FAULT_DELAY");
+    until = setting("BT_FAULT_UNTIL");
     log_fd = open_append(setting("BT_FAULT_LOG"));
     record_fd = open_append(setting("BT_FAULT_RECORD"));
 }
@@ -368,6 +371,10 @@ static void delay(int fd) {
         const struct timespec time = {.tv_sec = delay_ms / 1000,
                                       .tv_nsec = delay_ms % 1000 * 1000000};
         (void)nanosleep(&time, NULL);
+        while (until[0] != '\0' && syscall(SYS_faccessat, AT_FDCWD, until, F_OK) != 0) {
+            const struct timespec soon = {.tv_nsec = 2000000};
+            (void)nanosleep(&soon, NULL);
+        }
     }
 }
 
