@@ -104,8 +104,8 @@ class Program:
         self.case.assertEqual(text.count(AGAIN), 1, text)
         self.case.assertNotIn('error', text)
         self.case.assertRegex(text, 'stopped by %s' % name)
-        self.case.assertLess(told, 0.25 * SLOW, 'the line came late')
-        self.case.assertLess(took, within * SLOW, text)
+        self.case.assertLess(told, 0.6 * SLOW, 'the line came late')
+        self.case.assertLess(took, (1 + within) * SLOW, text)
         return text
 
 
