@@ -274,12 +274,12 @@ static void test_renewal(void **state) {
     (void)state;
     const char *const folder = test_temp_dir();
     bt_fs_lock       *lock = NULL;
-    assert_int_equal(setenv("BERT_TRAIN_LOCK_SECONDS", "1", 1), 0);
+    assert_int_equal(setenv("BERT_TRAIN_LOCK_SECONDS", "3", 1), 0);
     lock_test_world = (lock_world){.is_shared = true, .no_kernel_locks = true};
     assert_ok(bt_fs_lock_take(folder, NAME, "a", &lock, err));
     lock_test_world.boot = "another host";
     for (int i = 0; i < 6; i++) {
-        const struct timespec pause = {.tv_nsec = 400 * 1000 * 1000};
+        const struct timespec pause = {.tv_nsec = 700 * 1000 * 1000};
         (void)nanosleep(&pause, NULL);
         assert_refused(folder, "heard from");
     }
