@@ -232,9 +232,9 @@ class Predict(e2e.Case):
             self.skipTest('a sanitizer keeps what is freed')
         lines = ['nan ban fan'] * 200
         few = e2e.run(['predict', '--model_dir=sentence', '-v=-2', '--input=' + self.write('few', '\n'.join(lines))],
-                      cwd=self.models)
+                      cwd=self.models, watch_memory=True)
         many = e2e.run(['predict', '--model_dir=sentence', '-v=-2',
-                        '--input=' + self.write('many', '\n'.join(lines * 40))], cwd=self.models)
+                        '--input=' + self.write('many', '\n'.join(lines * 40))], cwd=self.models, watch_memory=True)
         self.assertEqual((few.stdout.count('\n'), many.stdout.count('\n')), (200, 8000), str(many)[-500:])
         self.assertLess(many.peak_bytes, few.peak_bytes + (8 << 20))
 

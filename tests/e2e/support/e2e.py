@@ -72,8 +72,11 @@ def words_of(command):
     return ' '.join(repr(w) if isinstance(w, bytes) else w for w in command)
 
 
+PEAK_LIBRARY = os.path.join(BUILD, 'tests/e2e/libpeak_memory.so')
+
+
 class Result:
-    """Exit status, output, and the largest resident size seen in bytes (with watch_memory)."""
+    """Exit status, output, and the largest resident size in bytes (with watch_memory)."""
 
     def __init__(self, code, stdout, stderr, peak_bytes):
         self.code = code
@@ -141,9 +144,13 @@ def run(args, name='bert-train', cwd=None, timeout=None, env=None, before=None, 
     (unless it may_die) or trips a sanitizer is an AssertionError."""
     command = [program(name)] + [a if isinstance(a, bytes) else str(a) for a in args]
     with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err, \
-            tempfile.TemporaryFile() as source:
+            tempfile.TemporaryFile() as source, tempfile.NamedTemporaryFile() as peak:
         source.write(stdin or b'')
         source.seek(0)
+        if watch_memory:
+            assert os.path.exists(PEAK_LIBRARY), 'there is no %s: build it first' % PEAK_LIBRARY
+            env = dict(env or {}, LD_PRELOAD=PEAK_LIBRARY, BT_PEAK_FILE=peak.name,
+                       ASAN_OPTIONS=os.environ.get('ASAN_OPTIONS', '') + ':verify_asan_link_order=0')
         pace = Pace(err) if stop_when is not None else None
         child = subprocess.Popen(command, cwd=cwd, stdin=source, stdout=out, stderr=pace.sink if pace else err,
                                  env=dict(os.environ, **(env or {})), preexec_fn=before, user=user)
@@ -162,17 +169,13 @@ def run(args, name='bert-train', cwd=None, timeout=None, env=None, before=None, 
                 time.sleep(0.005)
             if child.poll() is None:
                 when_said[1](child)
-        peak = 0
-        while watch_memory and child.poll() is None:
-            peak = max(peak, peak_of(child.pid))
-            time.sleep(0.002)
         code = wait_for(child, (timeout or 60) * SLOW, command)
         if pace is not None:
             pace.end()
         out.seek(0)
         err.seek(0)
         result = Result(code, out.read().decode('utf-8', 'replace'),
-                        err.read().decode('utf-8', 'replace'), peak)
+                        err.read().decode('utf-8', 'replace'), kib_of(peak.read()) * 1024 if watch_memory else None)
     for word in SANITIZER_WORDS:
         assert word not in result.stderr, '%s\n%s' % (words_of(command), result)
     if result.code < 0 and sent is None and not may_die:
@@ -197,15 +200,9 @@ def instruction_sets():
     return run(['--version']).stdout.split('this machine runs: ')[1].split(';')[0].split()
 
 
-def peak_of(pid):
-    """The kernel's high-water mark. Not the one of wait4(): that counts the time before exec, when
-    the child was a copy of this interpreter."""
-    try:
-        with open('/proc/%d/status' % pid, encoding='utf-8') as source:
-            found = re.search(r'VmHWM:\s*(\d+) kB', source.read())
-    except OSError:
-        return 0
-    return int(found.group(1)) * 1024 if found else 0
+def kib_of(line):
+    """Of what peak_memory.c wrote."""
+    return int(re.search(rb'VmHWM:\s*(\d+) kB', line).group(1))
 
 
 def processor_seconds(pid):
