@@ -2,7 +2,7 @@
  *
  * metrics: what scikit-learn computes of the same predictions, in batches of any size and across
  * save and load; classes in names; the data that figures are drawn from. */
-#include "test_tensors.h"
+#include "metric_json.h"
 
 #include <math.h>
 #include <signal.h>
@@ -23,16 +23,6 @@ typedef struct examples {
     float   *numbers; /* the labels as they are: of scores, and of sets [n,n_classes] */
     bool     are_sets;
 } examples;
-
-static float *floats_of(const json_t *array) {
-    const size_t n = json_array_size(array);
-    float *const out = bt_alloc_array(n + 1, sizeof *out);
-    assert_non_null(out);
-    for (size_t i = 0; i < n; i++) {
-        out[i] = (float)json_number_value(json_array_get(array, i));
-    }
-    return out;
-}
 
 static void read_examples(examples *e, const json_t *entry) {
     const json_t *const labels = json_object_get(entry, "labels");

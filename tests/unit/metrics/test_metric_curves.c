@@ -2,7 +2,7 @@
  *
  * metrics: curves of precision and recall over fixed thresholds, against those that TensorBoard's
  * own summary computed of the same predictions (tests/make_goldens/make_pr_curves.py). */
-#include "test_tensors.h"
+#include "metric_json.h"
 
 #include <string.h>
 
@@ -10,16 +10,6 @@
 #include "bt/metrics.h"
 
 enum { N_VALUES = BT_METRIC_CURVE_FIGURES * BT_METRIC_THRESHOLDS };
-
-static float *floats_of(const json_t *array) {
-    const size_t n = json_array_size(array);
-    float *const out = bt_alloc_array(n + 1, sizeof *out);
-    assert_non_null(out);
-    for (size_t i = 0; i < n; i++) {
-        out[i] = (float)json_number_value(json_array_get(array, i));
-    }
-    return out;
-}
 
 static void check_curves(const json_t *entry, const json_t *want) {
     const int64_t n_classes = json_integer_value(json_object_get(entry, "num_classes"));

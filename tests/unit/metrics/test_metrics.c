@@ -2,7 +2,7 @@
  *
  * metrics: values against Model Garden's, in batches of any size, across save and load; and the
  * sentences for what cannot be. */
-#include "test_tensors.h"
+#include "metric_json.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -108,16 +108,6 @@ static void check_case(const examples *e, const json_t *want, const char *title)
         }
         bt_metrics_free(metrics);
     }
-}
-
-static float *floats_of(const json_t *array) {
-    const size_t n = json_array_size(array);
-    float *const out = bt_alloc_array(n, sizeof *out);
-    assert_non_null(out);
-    for (size_t i = 0; i < n; i++) {
-        out[i] = (float)json_number_value(json_array_get(array, i));
-    }
-    return out;
 }
 
 static void test_values_are_model_gardens(void **state) {
