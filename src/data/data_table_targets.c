@@ -7,25 +7,37 @@
 
 #include "data_table.h"
 
-/* The next label of a field; false after the last. Lists of JSON end each of theirs with a sign
- * that no text has, so that a label may hold the separator. */
-static bool next_label(bt_text_span *rest, char separator, bool *is_open, bt_text_span *label) {
-    if (rest->n_bytes == 0 && !*is_open) {
+/* The labels of a field that were not looked at yet. */
+typedef struct label_list {
+    bt_text_span rest;
+    char         separator;
+    bool         is_open; /* one more follows, be it empty */
+} label_list;
+
+/* Lists of JSON end each of theirs with a sign that no text has, so that a label may hold the
+ * separator. */
+static label_list list_of(const bt_data_schema *schema, bt_text_span field) {
+    const bool is_json =
+        field.n_bytes > 0 && memchr(field.text, TABLE_LIST_MARK, field.n_bytes) != NULL;
+    const char separator = is_json ? TABLE_LIST_MARK : schema->label_separator;
+    return (label_list){.rest = separator == TABLE_LIST_MARK ? field : data_trim(field),
+                        .separator = separator};
+}
+
+/* The next one; false after the last. */
+static bool next_label(label_list *list, bt_text_span *label) {
+    bt_text_span *const rest = &list->rest;
+    if (rest->n_bytes == 0 && !list->is_open) {
         return false;
     }
-    const char *const end = rest->n_bytes > 0 ? memchr(rest->text, separator, rest->n_bytes) : NULL;
-    const size_t      n = end != NULL ? (size_t)(end - rest->text) : rest->n_bytes;
+    const char *const end =
+        rest->n_bytes > 0 ? memchr(rest->text, list->separator, rest->n_bytes) : NULL;
+    const size_t n = end != NULL ? (size_t)(end - rest->text) : rest->n_bytes;
     *label = (bt_text_span){rest->text, n};
-    *is_open = end != NULL && separator != TABLE_LIST_MARK;
+    list->is_open = end != NULL && list->separator != TABLE_LIST_MARK;
     rest->text += end != NULL ? n + 1 : n;
     rest->n_bytes -= end != NULL ? n + 1 : n;
     return true;
-}
-
-static char separator_of(const bt_data_schema *schema, bt_text_span field) {
-    const bool is_list =
-        field.n_bytes > 0 && memchr(field.text, TABLE_LIST_MARK, field.n_bytes) != NULL;
-    return is_list ? TABLE_LIST_MARK : schema->label_separator;
 }
 
 static bool read_target(bt_text_span text, float *target) {
@@ -46,14 +58,13 @@ static bool read_target(bt_text_span text, float *target) {
 
 /* A number from 0 to 1 for each class? *is_sure: it cannot be a list of numbers of classes, as it
  * has a fraction or names one twice. targets [n_classes] may be NULL. */
-static bool read_vector(const bt_data_schema *schema, bt_text_span rest, char separator,
-                        float *targets, bool *is_sure) {
+static bool read_vector(const bt_data_schema *schema, label_list list, float *targets,
+                        bool *is_sure) {
     bt_text_span label = {0};
-    bool         is_open = false;
     float        sum = 0;
     int64_t      n = 0;
     *is_sure = false;
-    for (; next_label(&rest, separator, &is_open, &label); n++) {
+    for (; next_label(&list, &label); n++) {
         float target = 0;
         if (n == schema->n_classes || !read_target(label, &target)) {
             return false;
@@ -88,13 +99,11 @@ static bt_status split_value(bt_text_span *label, float *target, bt_error *err) 
 
 bt_status table_learn_targets(data_labels *labels, bt_text_span field, data_label_place place,
                               bt_error *err) {
-    const char   separator = separator_of(labels->schema, field);
-    bt_text_span rest = separator == TABLE_LIST_MARK ? field : data_trim(field);
+    label_list   list = list_of(labels->schema, field);
     bt_text_span label = {0};
-    bool         is_open = false;
     bool         is_sure = false;
     labels->n_lists++;
-    if (read_vector(labels->schema, rest, separator, NULL, &is_sure)) {
+    if (read_vector(labels->schema, list, NULL, &is_sure)) {
         labels->n_vectors++;
         if (is_sure) {
             labels->vector = labels->vector.line == 0 ? place : labels->vector;
@@ -103,7 +112,7 @@ bt_status table_learn_targets(data_labels *labels, bt_text_span field, data_labe
     } else {
         labels->other = labels->other.line == 0 ? place : labels->other;
     }
-    while (next_label(&rest, separator, &is_open, &label)) {
+    while (next_label(&list, &label)) {
         float ignored = 0;
         BT_TRY(split_value(&label, &ignored, err));
         BT_TRY(data_labels_learn(labels, label, place, err));
@@ -131,18 +140,16 @@ bt_status table_settle_targets(data_labels *labels, data_label_place *place, bt_
 
 bt_status table_find_targets(const data_labels *labels, bt_text_span field, float *targets,
                              bt_error *err) {
-    const char   separator = separator_of(labels->schema, field);
-    bt_text_span rest = separator == TABLE_LIST_MARK ? field : data_trim(field);
+    label_list   list = list_of(labels->schema, field);
     bt_text_span label = {0};
-    bool         is_open = false;
     bool         is_sure = false;
     memset(targets, 0, (size_t)labels->schema->n_classes * sizeof *targets);
     if (labels->are_vectors) {
-        return read_vector(labels->schema, rest, separator, targets, &is_sure)
+        return read_vector(labels->schema, list, targets, &is_sure)
                    ? BT_OK
                    : BT_FAIL(err, BT_E_FORMAT, "the labels changed while the file was in use");
     }
-    while (next_label(&rest, separator, &is_open, &label)) {
+    while (next_label(&list, &label)) {
         int64_t id = 0;
         float   target = 0;
         BT_TRY(split_value(&label, &target, err));

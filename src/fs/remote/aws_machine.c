@@ -47,6 +47,13 @@ static bt_status fail_status(const char *what, long status, bt_error *err) {
                    what, status);
 }
 
+static bt_status take_answer(aws_credentials *out, long status, const bt_str *body,
+                             const char *what, bt_error *err) {
+    return status == 200
+               ? aws_credentials_from_json(out, bt_str_text(body), body->len, "Token", what, err)
+               : fail_status(what, status, err);
+}
+
 /* What SDKs ask: https, this machine, and the addresses that ECS and EKS answer at. */
 static bool is_allowed(const http_url *url) {
     static const char *const hosts[] = {"169.254.170.2", "169.254.170.23", "[fd00:ec2::23]"};
@@ -124,9 +131,7 @@ bt_status aws_container_credentials(aws_credentials *out, bt_error *err) {
     BT_CHECK(append_authorization(&token, err));
     const char *const headers[] = {"Accept: application/json", token.data, NULL};
     BT_CHECK(ask(what, "GET", url.data, headers, 0, &status, &body, err));
-    rc = status == 200
-             ? aws_credentials_from_json(out, bt_str_text(&body), body.len, "Token", what, err)
-             : fail_status(what, status, err);
+    rc = take_answer(out, status, &body, what, err);
 done:
     secrets_wipe_text(&token);
     secrets_wipe_text(&body);
@@ -217,9 +222,7 @@ bt_status aws_machine_credentials(aws_credentials *out, bt_error *err) {
     }
     BT_CHECK(http_append_encoded(&path, bt_str_text(&body), "", err));
     BT_CHECK(metadata_get(path.data, token.data, &status, &body, err));
-    rc = status == 200
-             ? aws_credentials_from_json(out, bt_str_text(&body), body.len, "Token", what, err)
-             : fail_status(what, status, err);
+    rc = take_answer(out, status, &body, what, err);
 done:
     secrets_wipe_text(&token);
     secrets_wipe_text(&body);
