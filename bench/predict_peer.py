@@ -13,7 +13,8 @@ out and said.
   bench/predict_peer.py --memory --glue GLUE_DIR --vocab vocab.txt [--rows 64] [--model minilm|base] [--threads 2]
 
 prints the peak memory (MiB) of whole commands instead: --mode=eval and --mode=predict in each precision (int8 with its comparison, and alone), with the
-averages of a run that keeps them, and an evaluation that keeps a best checkpoint, where it is the best so far (and saves it) and where it is not better.
+averages of a run that keeps them, and an evaluation that keeps a best checkpoint, where it is the best so far (and saves it) and where it is not better,
+by itself and of --mode=continuous_eval.
 """
 import json
 import os
@@ -164,8 +165,10 @@ def peaks_of_all(args, table, folder):
     for mode in ("eval", "predict"):
         for name, ways in {**PRECISIONS, "int8 alone": ALONE, "averages": AVERAGES}.items():
             peaks[f"{mode}, {name}"] = min(peak(folder, mode, ways) for _ in range(args.rounds))
-    for name in ("the best so far", "not better"):
-        peaks["eval, " + name] = peak(folder, "eval", BEST)
+    for mode in ("eval", "continuous_eval"):
+        for name in ("the best so far", "not better"):
+            peaks[f"{mode}, {name}"] = peak(folder, mode, {**BEST, "trainer.continuous_eval_timeout": 0})
+        shutil.rmtree(os.path.join(folder, "best_ckpt"))
     return {name: round(value / (1 << 20), 1) for name, value in peaks.items()}
 
 

@@ -206,6 +206,10 @@ void                  bt_ckpt_module_deinit(bt_ckpt_module *module);
 
 enum { BT_CKPT_MAX_SLOTS = 4, BT_CKPT_MAX_HYPERS = 8 };
 
+/* All values of parameter number param, or of its slot ("m", "average"; NULL: the variable). */
+typedef bt_status bt_ckpt_values_fn(void *context, int64_t param, const char *slot, float *to,
+                                    bt_error *err);
+
 /* What a training checkpoint holds. Flat buffers are sliced by table; everything borrowed. Slots
  * exist for variables with has_gradient only; averages for all. */
 typedef struct bt_ckpt_train {
@@ -226,6 +230,11 @@ typedef struct bt_ckpt_train {
     size_t                n_state_bytes;
     const void *info; /* ours too: what info.json says of it (a best checkpoint), or NULL */
     size_t      n_info_bytes;
+    /* Not NULL: asked for each variable and slot when its turn comes, so that one of them is in
+     * memory at a time; params, slots and average are not looked at. */
+    bt_ckpt_values_fn *values;
+    void              *values_context;
+    bool               has_average; /* of such values: with EMA */
 } bt_ckpt_train;
 
 /* PREFIX.data-00000-of-00001, then PREFIX.index, both atomically. */

@@ -93,13 +93,19 @@ static void *graph_array(builder *b, size_t n, size_t size) {
     return array;
 }
 
-static bt_status add_item(builder *b, bt_graph_node *node, const ckpt_object *o,
+/* Of an object, or of its slot, the data are there, or NULL. */
+static bt_status add_item(builder *b, bt_graph_node *node, const ckpt_object *o, const char *slot,
                           const char *full_name, const char *key, const void *data, bt_error *err) {
     ckpt_plan *const plan = b->plan;
     BT_TRY(bt_grow(&plan->items, &plan->cap_items, plan->n_items + 1, sizeof *plan->items,
                    INT32_MAX, err));
-    plan->items[plan->n_items++] =
-        (ckpt_item){.key = key, .dtype = o->dtype, .rank = o->rank, .dim = o->dim, .data = data};
+    plan->items[plan->n_items++] = (ckpt_item){.key = key,
+                                               .dtype = o->dtype,
+                                               .rank = o->rank,
+                                               .dim = o->dim,
+                                               .data = data,
+                                               .param = o->param,
+                                               .slot = slot};
     node->attributes = graph_array(b, 1, sizeof *node->attributes);
     if (node->attributes != NULL) {
         node->attributes[0] = (bt_graph_attribute){
@@ -118,10 +124,10 @@ static bt_status fill_node(builder *b, size_t i, bt_error *err) {
         node->children[node->n_children++] =
             (bt_graph_child){.node = e->child->number, .name = copy_text(b, e->name, "", "")};
     }
-    if (o->data == NULL) {
+    if (!ckpt_is_variable(o)) {
         return BT_OK;
     }
-    return add_item(b, node, o, copy_text(b, o->full_name, "", ""),
+    return add_item(b, node, o, NULL, copy_text(b, o->full_name, "", ""),
                     copy_text(b, o->path, "/.ATTRIBUTES/VARIABLE_VALUE", ""), o->data, err);
 }
 
@@ -157,11 +163,13 @@ static bt_status add_slots(builder *b, const ckpt_object *owner, const char *slo
         char slot_part[NAME_MAX_BYTES];
         (void)snprintf(slot_part, sizeof slot_part,
                        "/.OPTIMIZER_SLOT/%s/%s/.ATTRIBUTES/VARIABLE_VALUE", owner->path, slot_name);
-        const char *const name = copy_text(b, slot_name, "", "");
-        BT_TRY(add_item(b, &b->plan->graph.nodes[*next_node], o,
+        const char *const          name = copy_text(b, slot_name, "", "");
+        const bt_ckpt_train *const train = b->objects.train;
+        const float *const         data =
+            train->values == NULL ? flat + train->table->params[o->param].offset : NULL;
+        BT_TRY(add_item(b, &b->plan->graph.nodes[*next_node], o, name,
                         copy_text(b, o->full_name, "/", slot_name),
-                        copy_text(b, o->path, slot_part, ""),
-                        flat + b->objects.train->table->params[o->param].offset, err));
+                        copy_text(b, o->path, slot_part, ""), data, err));
         owner_node->slots[owner_node->n_slots++] = (bt_graph_slot){
             .variable_node = o->number, .slot_name = name, .slot_node = (int32_t)*next_node};
         (*next_node)++;
@@ -182,7 +190,7 @@ static bt_status fill_graph(builder *b, const ckpt_object *outer, const ckpt_obj
     const bt_ckpt_train *const train = b->objects.train;
     bt_graph *const            graph = &b->plan->graph;
     const bool                 has_slots = !train->without_optimizer;
-    const size_t n_average = has_slots && train->average != NULL ? count_variables(b, true) : 0;
+    const size_t n_average = has_slots && ckpt_has_average(train) ? count_variables(b, true) : 0;
     const size_t n_inner = has_slots ? (size_t)train->n_slots * count_variables(b, false) : 0;
     graph->n_nodes = b->n_order + n_average + n_inner;
     graph->nodes = graph_array(b, graph->n_nodes, sizeof *graph->nodes);

@@ -9,13 +9,16 @@
 #include "bt/tensor.h"
 #include "bt/wire/object_graph.h"
 
-/* One tensor of the checkpoint: its key, and where its value is. */
+/* One tensor of the checkpoint: its key, and where its value is; data NULL: the parameter's, or its
+ * slot's, that bt_ckpt_train.values gives. */
 typedef struct ckpt_item {
     const char    *key;   /* in the graph's arena */
     bt_dtype       dtype; /* F32 or I64 */
     int32_t        rank;
     const int64_t *dim;
     const void    *data;
+    int64_t        param;
+    const char    *slot;
 } ckpt_item;
 
 typedef struct ckpt_plan {

@@ -211,7 +211,7 @@ static bool holds_variable(const ckpt_object *o) {
             return true;
         }
     }
-    return o->data != NULL;
+    return ckpt_is_variable(o);
 }
 
 /* A functional model numbers its layers, those with variables twice. */
@@ -347,7 +347,7 @@ static ckpt_object *make_model(ckpt_objects *b, ckpt_object *parts[N_PARTS],
 static ckpt_object *make_optimizer(ckpt_objects *b, ckpt_object *outer) {
     const bt_ckpt_train *const train = b->train;
     ckpt_object *const         inner =
-        train->average != NULL ? ckpt_track_new(b, outer, "ema_base_optimizer") : outer;
+        ckpt_has_average(train) ? ckpt_track_new(b, outer, "ema_base_optimizer") : outer;
     if (train->without_optimizer) {
         return inner;
     }

@@ -77,7 +77,7 @@ ckpt_object *ckpt_object_variable(ckpt_objects *b, const char *name) {
         o->dtype = BT_DTYPE_F32;
         o->rank = param->rank;
         o->dim = param->dim;
-        o->data = b->train->params + param->offset;
+        o->data = b->train->values == NULL ? b->train->params + param->offset : NULL;
     }
     return o;
 }

@@ -16,7 +16,7 @@ typedef struct ckpt_edge {
     struct ckpt_edge *next;
 } ckpt_edge;
 
-/* A tracked object; one with data is a variable. */
+/* A tracked object; one with data, or a parameter, is a variable. */
 struct ckpt_object {
     ckpt_edge     *first, *last;
     size_t         n_edges;
@@ -26,7 +26,7 @@ struct ckpt_object {
     bt_dtype       dtype;
     int32_t        rank;
     const int64_t *dim;
-    const void    *data; /* NULL: not a variable */
+    const void    *data; /* NULL of a parameter: elsewhere */
     int32_t        number;
     bool           is_numbered;
 };
@@ -52,6 +52,14 @@ ckpt_object *ckpt_object_scalar(ckpt_objects *b, const char *full_name, bt_dtype
                                 const void *data);
 /* The model's variable of that canonical name; an empty object when the model has none. */
 ckpt_object *ckpt_object_variable(ckpt_objects *b, const char *name);
+
+static inline bool ckpt_is_variable(const ckpt_object *o) {
+    return o->data != NULL || o->param >= 0;
+}
+
+static inline bool ckpt_has_average(const bt_ckpt_train *train) {
+    return train->average != NULL || train->has_average;
+}
 
 /* ckpt_keras.c: the objects that Model Garden's trainer saves. */
 typedef struct ckpt_root {

@@ -53,6 +53,18 @@ done:
     return rc;
 }
 
+/* An evaluation by itself has its values then, and they are told. */
+static bt_status save_best(train_run *run, const char *folder, const bt_str *info, bt_error *err) {
+    bt_status rc = run_leave_weights(run, err);
+    if (rc == BT_OK) {
+        rc = snapshot_save_best(run, folder, info, err);
+    }
+    return rc == BT_E_NOMEM && run->is_partial
+               ? bt_error_prefix(err, "the evaluation is made, its best checkpoint is not (without "
+                                      "trainer.best_checkpoint_export_subdir there is none)")
+               : rc;
+}
+
 static bt_status export_best(train_run *run, const bt_train_values *values, bt_error *err) {
     bt_status rc = BT_OK;
     char     *folder = NULL;
@@ -60,10 +72,9 @@ static bt_status export_best(train_run *run, const bt_train_values *values, bt_e
     bt_str    info = BT_STR_INIT;
     BT_CHECK(model_dir_join(&run->dir, MODEL_BEST, &folder, err));
     BT_CHECK(model_dir_join(&run->dir, MODEL_BEST_INFO, &path, err));
-    BT_CHECK(run_complete(run, err));
     BT_CHECK(bt_fs_make_folders(folder, err));
     BT_CHECK(best_info_format(values, run->step, &info, err));
-    BT_CHECK(snapshot_save_best(run, folder, &info, err));
+    BT_CHECK(save_best(run, folder, &info, err));
     BT_CHECK(bt_fs_replace(path, info.data, info.len, err));
 done:
     bt_free(folder);

@@ -97,6 +97,7 @@ static bt_status restore_whole(train_run *run, const char *prefix, bool *is_whol
     *is_whole = rc == BT_OK;
     if (rc == BT_OK) {
         BT_TRY(start_check_changes(run, prefix, err));
+        BT_TRY(run_wake(run, err));
         return snapshot_restore(run, prefix, false, err);
     }
     if (rc == BT_E_FORMAT || rc == BT_E_IO) {
@@ -120,6 +121,7 @@ bt_status run_continuous_eval(train_run *run, bt_error *err) {
     for (;;) {
         bool timed_out = false;
         bool is_whole = false;
+        run_rest(run);
         BT_CHECK(wait_for_new(run->args->model_dir, run->config.continuous_eval_timeout, &seen,
                               &timed_out, err));
         if (timed_out) {

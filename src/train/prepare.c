@@ -6,6 +6,7 @@
 #include "run.h"
 
 #include <inttypes.h>
+#include <stdio.h>
 
 #include "bt/base/cores.h"
 #include "bt/base/log.h"
@@ -221,16 +222,17 @@ static bool saves_best(const train_run *run) {
     return best_is_on(run) && run->args->mode != BT_CONF_MODE_PREDICT;
 }
 
-/* One evaluation seldom finds a better value than all before: then the weights are enough. */
-static bool completes_later(const train_run *run) {
-    return saves_best(run) && run->args->mode == BT_CONF_MODE_EVAL &&
+/* An evaluation by itself, or one after the other: what else a checkpoint holds stays in it. */
+static bool evaluates_here(const train_run *run) {
+    return (run->args->mode == BT_CONF_MODE_EVAL ||
+            run->args->mode == BT_CONF_MODE_CONTINUOUS_EVAL) &&
            !run->devices.strategy.on_devices && run->ranks.comm == NULL;
 }
 
-/* A process that neither trains nor saves holds only the weights in memory that it computes with
- * (of averages those: snapshot.c): a quarter. */
+/* A process that does not train holds only the weights in memory that it computes with (of averages
+ * those: snapshot.c): a quarter. */
 static bool needs_optimizer(const train_run *run) {
-    return bt_conf_mode_trains(run->args->mode) || (saves_best(run) && !completes_later(run));
+    return bt_conf_mode_trains(run->args->mode) || (saves_best(run) && !evaluates_here(run));
 }
 
 bt_exec_config run_exec_config(const train_run *run) {
@@ -295,51 +297,62 @@ static void say_unused_blas(const run_config *config) {
     }
 }
 
-/* Evaluations that wait for checkpoints read weights again and again, those in 8 bits begin in
- * floats, unless nobody compares. */
+/* Those in 8 bits begin in floats, unless nobody compares. */
 static bool only_evaluates(const train_run *run) {
-    const bool is_of_one =
-        run->args->mode == BT_CONF_MODE_EVAL || run->args->mode == BT_CONF_MODE_PREDICT;
-    return is_of_one && !needs_optimizer(run) && !rounding_compares(run) && run->ranks.comm == NULL;
+    const bool predicts = run->args->mode == BT_CONF_MODE_PREDICT && run->ranks.comm == NULL;
+    return (predicts || evaluates_here(run)) && !rounding_compares(run);
 }
 
-static bt_status create_exec(train_run *run, bt_error *err) {
-    stages_end(&run->stages, "data", "preparing the engine");
+static bt_status make_exec(train_run *run, bt_error *err) {
     bt_exec_config        config = run_exec_config(run);
     const bt_optim *const optim = needs_optimizer(run) ? run->optim : NULL;
     config.only_evaluates = only_evaluates(run);
     config.in_8_bits = config.only_evaluates && rounding_is_on(run);
-    run->is_partial = completes_later(run);
-    BT_TRY(strategy_create_exec(&run->devices, run->model, optim, &config, &run->exec, err));
+    run->is_partial = saves_best(run) && evaluates_here(run);
+    return strategy_create_exec(&run->devices, run->model, optim, &config, &run->exec, err);
+}
+
+static bt_status create_exec(train_run *run, bt_error *err) {
+    stages_end(&run->stages, "data", "preparing the engine");
+    BT_TRY(make_exec(run, err));
     say_unused_blas(&run->config);
     return BT_OK;
 }
 
-/* What was evaluated is what the variables of the best checkpoint are. */
-static bt_status create_whole(train_run *run, bt_error *err) {
-    const bt_exec_config config = run_exec_config(run);
-    BT_TRY(strategy_create_exec(&run->devices, run->model, run->optim, &config, &run->exec, err));
-    if (run->start_ckpt == NULL) {
-        return start_fresh(run, err);
+/* Who tells of it later has its name. */
+static void free_exec(train_run *run) {
+    if (run->exec != NULL) {
+        (void)snprintf(run->summary->engine, sizeof run->summary->engine, "%s",
+                       bt_exec_describe(run->exec));
     }
-    BT_TRY(snapshot_restore_all(run, err));
-    return bt_exec_average(run->exec) != NULL ? bt_exec_swap_averages(run->exec, err) : BT_OK;
+    bt_exec_free(run->exec);
+    run->exec = NULL;
 }
 
-bt_status run_complete(train_run *run, bt_error *err) {
+/* A best checkpoint of step 0 holds variables alone. */
+bt_status run_leave_weights(train_run *run, bt_error *err) {
     if (!run->is_partial) {
         return BT_OK;
     }
-    run->is_partial = false;
-    bt_exec_free(run->exec); /* the two are never there together */
-    run->exec = NULL;
-    const bt_status rc = create_whole(run, err);
-    return rc == BT_E_NOMEM
-               ? bt_error_prefix(err,
-                                 "the evaluation is made, its best checkpoint is not, which holds "
-                                 "the optimizer's state too (without "
-                                 "trainer.best_checkpoint_export_subdir there is none)")
-               : rc;
+    free_exec(run);
+    if (run->start_ckpt != NULL) {
+        return BT_OK;
+    }
+    const bt_exec_config config = run_exec_config(run);
+    BT_TRY(bt_exec_create_cpu(run->model, NULL, &config, &run->exec, err));
+    return start_fresh(run, err);
+}
+
+void run_rest(train_run *run) {
+    if (evaluates_here(run)) {
+        free_exec(run);
+        bt_ckpt_close(run->start_ckpt);
+        run->start_ckpt = NULL;
+    }
+}
+
+bt_status run_wake(train_run *run, bt_error *err) {
+    return run->exec == NULL ? make_exec(run, err) : BT_OK;
 }
 
 static bt_status check_shares(int64_t n, int32_t n_ranks, bt_error *err) {

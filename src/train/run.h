@@ -63,9 +63,9 @@ typedef struct train_run {
     void                *output;  /* state of output_ops(run); NULL when that is */
     run_log             *log;
     gauges              *gauges;     /* of --prometheus_file; or NULL */
-    bool                 is_partial; /* the engine has weights alone, and may need the rest */
+    bool                 is_partial; /* the engine has weights alone, a best checkpoint has more */
     bt_ckpt_choice       start;      /* the checkpoint that the run went on from */
-    bt_ckpt             *start_ckpt; /* while the engine is partial: kept open */
+    bt_ckpt             *start_ckpt; /* of a partial engine, and all that it lacks; kept open */
     bt_ckpt_manager     *saves;      /* of model_dir; opened when first needed */
     bt_ckpt_manager     *best_saves; /* of the best checkpoint's folder, likewise */
     saver               *saver;      /* NULL: saves are written between the steps */
@@ -114,9 +114,14 @@ BT_MUST_USE bt_status run_check(train_run *run, bt_error *err);
 bt_weights_use run_weights_use(train_run *run);
 /* What the engine is told of the configuration. */
 bt_exec_config run_exec_config(const train_run *run);
-/* Before what is saved: an engine that had weights alone is one that has all that a checkpoint
- * holds, with averages and weights swapped as evaluations have them. */
-BT_MUST_USE bt_status run_complete(train_run *run, bt_error *err);
+/* Before a best checkpoint is saved: an engine that has weights alone is freed, as nothing is
+ * evaluated with it any more. What is saved is then read by start_read_value (run->exec is NULL),
+ * or in the engine that was made of the fresh weights. */
+BT_MUST_USE bt_status run_leave_weights(train_run *run, bt_error *err);
+/* Of who waits for checkpoints: nothing of a model is kept meanwhile, but what devices have. */
+void run_rest(train_run *run);
+/* Before the next one is restored: an engine for it. */
+BT_MUST_USE bt_status run_wake(train_run *run, bt_error *err);
 
 /* train_loop.c: trains until an evaluation is due or train_steps are made, with records and
  * checkpoints on the way. *is_restored: a recovery went back to a checkpoint last, so that what is
@@ -194,6 +199,10 @@ BT_MUST_USE bt_status start_fresh(train_run *run, bt_error *err);
  * run->step: its step, or 0. */
 BT_MUST_USE bt_status start_tell(train_run *run, bt_error *err);
 
+/* start_values.c: a bt_ckpt_values_fn of what an evaluation by itself saves, of run->start_ckpt. */
+BT_MUST_USE bt_status start_read_value(void *context, int64_t param, const char *slot, float *to,
+                                       bt_error *err);
+
 /* course.c: between the run and its state in a checkpoint. course_write appends that. */
 BT_MUST_USE bt_status course_write(const train_run *run, bt_str *bytes, bt_error *err);
 /* Of the state in prefix: is it whole? The training metrics are then those in it. */
@@ -236,9 +245,6 @@ BT_MUST_USE bt_status snapshot_go_back(train_run *run, bool *found, bt_error *er
 /* keep_data: go on with the data where it is instead of where it was. */
 BT_MUST_USE bt_status snapshot_restore(train_run *run, const char *prefix, bool keep_data,
                                        bt_error *err);
-/* Of run->start_ckpt, into an engine that was made since: what snapshot_restore read, and the
- * rest. */
-BT_MUST_USE bt_status snapshot_restore_all(train_run *run, bt_error *err);
 /* Path of the checkpoint that the state file of a folder names (owned by the caller), or NULL. */
 BT_MUST_USE bt_status snapshot_latest(const char *folder, char **prefix, bt_error *err);
 /* global_step of any checkpoint. */

@@ -20,17 +20,18 @@
 
 static const char average_slot[] = "average";
 
-/* The engine's buffers as they are, settled before: no copy of the weights. */
+/* The engine's buffers as they are, settled before: no copy of the weights. exec NULL: none. */
 static void fill_view(bt_exec *exec, const bt_param_table *table, const bt_optim *optim,
                       bt_ckpt_train *out) {
     out->table = table;
-    out->params = bt_exec_params(exec);
+    out->params = exec != NULL ? bt_exec_params(exec) : NULL;
     out->n_slots = bt_optim_n_slots(optim);
     for (int32_t i = 0; i < out->n_slots; i++) {
         out->slot_names[i] = bt_optim_slot_name(optim, i);
-        out->slots[i] = bt_exec_slot(exec, i);
+        out->slots[i] = exec != NULL ? bt_exec_slot(exec, i) : NULL;
     }
-    out->average = bt_exec_average(exec);
+    out->average = exec != NULL ? bt_exec_average(exec) : NULL;
+    out->has_average = bt_optim_has_average(optim);
     out->n_hypers = bt_optim_n_hypers(optim);
     for (int32_t i = 0; i < out->n_hypers; i++) {
         out->hyper_names[i] = bt_optim_hyper(optim, i, &out->hypers[i]);
@@ -53,8 +54,12 @@ static bt_status save_into(train_run *run, bt_ckpt_manager *manager, const char 
     bt_status rc = BT_OK;
     BT_TRY(run_lock_check(run->locks, err));
     (void)snprintf(order.name, sizeof order.name, "%s", name);
-    BT_TRY(bt_exec_settle(run->exec, err));
+    BT_TRY(run->exec != NULL ? bt_exec_settle(run->exec, err) : BT_OK);
     fill_view(run->exec, &run->model->table, run->optim, &order.view);
+    if (run->exec == NULL) { /* run_leave_weights */
+        order.view.values = start_read_value;
+        order.view.values_context = run;
+    }
     order.view.iterations = order.view.global_step = run->step;
     order.view.save_counter = run->saved.n + 1;
     /* Before the first update there is no optimizer to speak of: Model Garden makes it then. */
@@ -302,16 +307,13 @@ bt_status snapshot_restore(train_run *run, const char *prefix, bool keep_data, b
                  "restored step %" PRId64 " from %s", step, prefix);
     if (run->is_partial) { /* open, so its one data file is not gone if it is removed; of several,
                             * which ours never have, each is opened when it is first read */
+        BT_ASSERT(run->start_ckpt == NULL);
         run->start_ckpt = ckpt;
         ckpt = NULL;
     }
 done:
     bt_ckpt_close(ckpt);
     return rc;
-}
-
-bt_status snapshot_restore_all(train_run *run, bt_error *err) {
-    return restore_buffers(run->exec, run->model, run->optim, false, run->start_ckpt, err);
 }
 
 bt_status snapshot_latest(const char *folder, char **prefix, bt_error *err) {

@@ -203,7 +203,9 @@ static bt_status finish(train_run *run, bt_error *err) {
     bt_train_summary *const out = run->summary;
     out->step = run->step;
     out->seconds = bt_time_monotonic() - run->stages.began;
-    (void)snprintf(out->engine, sizeof out->engine, "%s", bt_exec_describe(run->exec));
+    if (run->exec != NULL) { /* else it was told when that was freed */
+        (void)snprintf(out->engine, sizeof out->engine, "%s", bt_exec_describe(run->exec));
+    }
     if (run_writes(run)) {
         BT_TRY(find_checkpoint(run, out, err));
         BT_TRY(best_recall(run, out, err));

@@ -337,22 +337,23 @@ class Rules(Run):
         self.assertTrue([k for k in best if '/average/' in k or k.endswith('average')])
 
     def test_an_evaluation_by_itself_saves_all_of_the_best(self):
-        """It has weights alone (or averages) while it evaluates, and reads the rest when it saves: what it saves is what
-        a training saves that evaluates at that step."""
+        """It has weights alone (or averages), and what it saves is read while it is written: what a training saves that
+        evaluates at that step. So does one that waits for more."""
         def best_of(folder):
             folder = self.path(folder, 'best_ckpt')
             return os.path.join(folder, e2e.read_state_file(folder)[0])
         for name, keys in (('plain', ''), ('ema', ',trainer.optimizer_config.ema.average_decay=0.9')):
-            override = 'trainer.validation_interval=20' + keys
+            override = 'trainer.validation_interval=20,trainer.continuous_eval_timeout=0' + keys
             self.train(override=override, model_dir=name)
-            self.train(mode='train', override=override, model_dir=name + '-2')
-            told = self.train(mode='eval', override=override, model_dir=name + '-2')
-            self.assertIn('best cls_accuracy so far', told.stderr)
-            self.same_values(best_of(name), best_of(name + '-2'))
-            again = self.train(mode='eval', override=override, model_dir=name + '-2')
-            self.assertNotIn('best cls_accuracy so far', again.stderr)
-            self.same_values(best_of(name), best_of(name + '-2'))
-
+            for mode in ('eval', 'continuous_eval'):
+                folder = '%s-%s' % (name, mode)
+                self.train(mode='train', override=override, model_dir=folder)
+                told = self.train(mode=mode, override=override, model_dir=folder)
+                self.assertIn('best cls_accuracy so far', told.stderr)
+                self.same_values(best_of(name), best_of(folder))
+                again = self.train(mode=mode, override=override, model_dir=folder)
+                self.assertNotIn('best cls_accuracy so far', again.stderr)
+                self.same_values(best_of(name), best_of(folder))
 
     def test_the_best_is_saved_though_its_checkpoint_goes_meanwhile(self):
         """As a training removes old ones while an evaluation runs beside it."""

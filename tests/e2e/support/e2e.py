@@ -221,6 +221,12 @@ def is_stopped(pid):
     return True
 
 
+def memory_of(pid, what):
+    """Of a process that is at work: 'VmHWM', the most that was resident; 'VmRSS', what is now."""
+    with open('/proc/%d/status' % pid, encoding='utf-8') as source:
+        return int(re.search(what + r':\s*(\d+) kB', source.read()).group(1)) * 1024
+
+
 def wait_for(child, timeout, command):
     """Exit status; kills a child that takes too long."""
     try:

@@ -158,6 +158,63 @@ static void check_weights_only(bt_ckpt *ckpt, const bt_model *model) {
     bt_str_deinit(&bytes);
 }
 
+typedef struct given_values {
+    const bt_model *model;
+    float *const   *flats;
+    int64_t         n_calls;
+    int64_t         last; /* the call that fails; 0: none */
+} given_values;
+
+static bt_status give_values(void *context, int64_t param, const char *slot, float *to,
+                             bt_error *err) {
+    given_values *const   given = context;
+    const bt_param *const p = &given->model->table.params[param];
+    const size_t i = slot == NULL ? 0 : strcmp(slot, "m") == 0 ? 1 : strcmp(slot, "v") == 0 ? 2 : 3;
+    if (given->n_calls + 1 == given->last) {
+        return BT_FAIL(err, BT_E_FORMAT, "no %s", p->name);
+    }
+    memcpy(to, given->flats[i] + p->offset, (size_t)p->n_elements * sizeof *to);
+    given->n_calls++;
+    return BT_OK;
+}
+
+static void check_same_file(const char *prefix, const char *other, const char *end) {
+    char   path[TEST_PATH_MAX + 32];
+    size_t n = 0;
+    size_t n_other = 0;
+    (void)snprintf(path, sizeof path, "%s%s", prefix, end);
+    char *const bytes = test_read_file(path, &n);
+    (void)snprintf(path, sizeof path, "%s%s", other, end);
+    char *const others = test_read_file(path, &n_other);
+    assert_int_equal(n, n_other);
+    assert_memory_equal(bytes, others, n);
+    bt_free(bytes);
+    bt_free(others);
+}
+
+/* Of values that are given one by one. */
+static bt_ckpt_train make_given(const bt_ckpt_train *train, given_values *given) {
+    bt_ckpt_train without = *train;
+    without.has_average = train->average != NULL;
+    without.params = without.average = NULL;
+    without.slots[0] = without.slots[1] = NULL;
+    without.values = give_values;
+    without.values_context = given;
+    return without;
+}
+
+static void check_given(const char *prefix, const bt_ckpt_train *train, const bt_model *model,
+                        float *const flats[4]) {
+    char                other[TEST_PATH_MAX + 8];
+    given_values        given = {.model = model, .flats = flats};
+    const bt_ckpt_train without = make_given(train, &given);
+    (void)snprintf(other, sizeof other, "%s-given", prefix);
+    assert_ok(bt_ckpt_write_train(other, &without, err));
+    assert_true(given.n_calls >= model->table.n_params);
+    check_same_file(prefix, other, ".index");
+    check_same_file(prefix, other, ".data-00000-of-00001");
+}
+
 static void check_read_back(const test_graph_case *c) {
     char            prefix[TEST_PATH_MAX];
     bt_model *const model = test_make_case_model(c);
@@ -170,12 +227,14 @@ static void check_read_back(const test_graph_case *c) {
     bt_ckpt_train train =
         test_make_train(model, flats[0], flats[1], flats[2], c->ema ? flats[3] : NULL);
     assert_ok(bt_ckpt_write_train(prefix, &train, err));
+    check_given(prefix, &train, model, flats);
     assert_ok(bt_ckpt_open(prefix, &ckpt, err));
     check_written(ckpt, model, c);
     bt_ckpt_close(ckpt);
     train.without_optimizer = true;
     train.n_state_bytes = 0;
     assert_ok(bt_ckpt_write_train(prefix, &train, err));
+    check_given(prefix, &train, model, flats);
     assert_ok(bt_ckpt_open(prefix, &ckpt, err));
     check_weights_only(ckpt, model);
     bt_ckpt_close(ckpt);
@@ -332,7 +391,10 @@ static void test_faults(void **state) {
     (void)state;
     bt_model *const     model = test_make_case_model(&test_graph_cases[1]);
     float *const        flat = test_fill_flat(model, 1);
-    const bt_ckpt_train train = test_make_train(model, flat, flat, flat, flat);
+    float *const        flats[] = {flat, flat, flat, flat};
+    given_values        given = {.model = model, .flats = flats};
+    const bt_ckpt_train whole = test_make_train(model, flat, flat, flat, flat);
+    const bt_ckpt_train train = make_given(&whole, &given);
     faulty_save         save = {.folder = test_temp_dir(), .train = &train};
     const test_work     work = {.what = "saving",
                                 .work = save_as_work,
@@ -345,11 +407,33 @@ static void test_faults(void **state) {
     bt_model_free(model);
 }
 
+/* Of a checkpoint whose values break off nothing stays. */
+static void test_values_that_fail(void **state) {
+    (void)state;
+    char                prefix[TEST_PATH_MAX];
+    const char *const   folder = test_temp_dir();
+    bt_model *const     model = test_make_case_model(&test_graph_cases[1]);
+    float *const        flat = test_fill_flat(model, 1);
+    float *const        flats[] = {flat, flat, flat, flat};
+    given_values        given = {.model = model, .flats = flats, .last = model->table.n_params};
+    bt_fs_names         names = BT_FS_NAMES_INIT;
+    const bt_ckpt_train whole = test_make_train(model, flat, flat, flat, flat);
+    const bt_ckpt_train train = make_given(&whole, &given);
+    (void)snprintf(prefix, sizeof prefix, "%s/ckpt-4", folder);
+    assert_fails(bt_ckpt_write_train(prefix, &train, err), BT_E_FORMAT, "no ");
+    assert_int_equal(given.n_calls, given.last - 1);
+    assert_ok(bt_fs_list(folder, &names, err));
+    assert_int_equal(names.n, 0);
+    bt_fs_names_deinit(&names);
+    bt_free(flat);
+    bt_model_free(model);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_graphs),     cmocka_unit_test(test_read_back),
         cmocka_unit_test(test_kept_again), cmocka_unit_test(test_shared_again),
-        cmocka_unit_test(test_faults),
+        cmocka_unit_test(test_faults),     cmocka_unit_test(test_values_that_fail),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
