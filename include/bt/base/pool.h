@@ -2,9 +2,10 @@
  *
  * Threads: a pool runs tasks 0..n_tasks-1 of one job on n_threads threads, the caller's included.
  * Thread i begins with the i-th of n_threads equal parts of them and helps others with theirs in
- * the end, so which thread runs which task is not defined: results must not depend on it. All run
- * under the caller's floating-point control. Not reentrant: one caller at a time, no bt_pool_run
- * from inside a task. */
+ * the end, so which thread runs which task is not defined: results must not depend on it. One that
+ * comes when all tasks are taken (its processor was busy) is not waited for. All run under the
+ * caller's floating-point control. Not reentrant: one caller at a time, no bt_pool_run from inside
+ * a task. */
 #ifndef BT_BASE_POOL_H
 #define BT_BASE_POOL_H
 
