@@ -5,12 +5,10 @@ the step that he went back to, stays; the clock decides nothing.
 
 BT_LONG_TESTS=1 flips many more bits."""
 import hashlib
-import json
 import os
 import random
-import re
 import shutil
-import signal
+import subprocess
 import sys
 import time
 
@@ -317,40 +315,35 @@ class Own(Case):
         long = ('trainer.train_steps=100000,trainer.checkpoint_interval=50,trainer.max_to_keep=2,'
                 'trainer.validation_interval=100000')
 
-        def between_saves(out, what):
-            """Holds the run, and does that unless a save is under way, which may have looked already."""
-            pid = json.loads(read(out + '/.bert-train.lock'))['pid']
-            os.kill(pid, signal.SIGSTOP)
-            while not e2e.is_stopped(pid):
-                time.sleep(0.001)
-            steps = [int(n[5:-6]) for n in os.listdir(out) if re.fullmatch(r'ckpt-\d+\.index', n)]
-            latest = e2e.read_state_file(out)[0]
-            is_between = latest == 'ckpt-%d' % max(steps) and not any(
-                '.tmp-' in n or 'journal' in n for n in os.listdir(out))
-            if is_between:
-                what(out)
-            os.kill(pid, signal.SIGCONT)
-            return is_between
-
         def vanish(what):
+            """After each save from the third on, until it is told: a save that is under way may have looked."""
             out = self.path('out')
             shutil.rmtree(out, ignore_errors=True)
-            seen = {'latest': None, 'saves': 0, 'done': False}
-
-            def watch():
-                latest = e2e.read_state_file(out)[0] if os.path.isdir(out) else None
-                if latest is not None and latest != seen['latest']:
-                    seen['latest'] = latest
-                    seen['saves'] += 1
-                    if seen['saves'] >= 3 and not seen['done']:
-                        seen['done'] = between_saves(out, what)
-                        seen['saves'] = 3
-                return seen['done'] and seen['saves'] > 5
-            return self.run_job('out', long, expect=75, stop_when=(watch, signal.SIGTERM))
+            latest, n_saves, n_told = None, 0, None
+            with open(self.path('log'), 'w+b') as log:
+                pace = e2e.Pace(log)
+                child = subprocess.Popen([e2e.program()] + jobs.args('sentence', 'out', long), cwd=self.folder,
+                                         stdout=subprocess.DEVNULL, stderr=pace.sink)
+                pace.started()
+                end = time.monotonic() + e2e.TIMEOUT
+                while child.poll() is None and time.monotonic() < end and (n_told is None or n_saves < n_told + 3):
+                    pace.look()
+                    newest = e2e.read_state_file(out)[0] if os.path.isdir(out) else None
+                    if newest is not None and newest != latest:
+                        latest, n_saves = newest, n_saves + 1
+                        if n_saves >= 3 and n_told is None:
+                            what(out)
+                    if n_told is None and b'during the run' in os.pread(log.fileno(), 1 << 20, 0):
+                        n_told = n_saves
+                    time.sleep(0.001)
+                child.terminate()
+                pace.let_go()
+                self.assertEqual(child.wait(e2e.TIMEOUT), 75)
+                pace.end()
+            return read(self.path('log')).decode()
         for what in (lambda out: os.remove(out + '/checkpoint'),
                      lambda out: write(out + '/checkpoint', b'zzz')):
-            result = vanish(what)
-            self.assertRegex(result.stderr, 'checkpoint was (removed|damaged) during the run')
+            self.assertRegex(vanish(what), 'checkpoint was (removed|damaged) during the run')
             latest, names = e2e.read_state_file(self.path('out'))
             kept = sorted(n[:-6] for n in os.listdir(self.path('out')) if n.endswith('.index'))
             self.assertEqual(sorted(names), kept)

@@ -212,15 +212,6 @@ def processor_seconds(pid):
     return (int(words[11]) + int(words[12])) / os.sysconf('SC_CLK_TCK')
 
 
-def is_stopped(pid):
-    """Have all of its threads taken note of SIGSTOP?"""
-    for thread in os.listdir('/proc/%d/task' % pid):
-        with open('/proc/%d/task/%s/stat' % (pid, thread), encoding='utf-8') as source:
-            if source.read().rsplit(')', 1)[1].split()[0] != 'T':
-                return False
-    return True
-
-
 def memory_of(pid, what):
     """Of a process that is at work: 'VmHWM', the most that was resident; 'VmRSS', what is now."""
     with open('/proc/%d/status' % pid, encoding='utf-8') as source:
