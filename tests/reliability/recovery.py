@@ -123,33 +123,38 @@ class Recovery(e2e.Case):
 
     def test_newest_is_damaged_then(self):
         """Meanwhile: the one before is taken, which is said, and the damaged one is kept aside."""
-        override = ('trainer.train_steps=6000,trainer.checkpoint_interval=1500,'
-                    'trainer.steps_per_loop=500,trainer.summary_interval=500,'
-                    'trainer.validation_interval=6000,trainer.max_to_keep=5,'
-                    'trainer.loss_upper_bound=0.000001,trainer.recovery_begin_steps=3500,'
+        override = ('trainer.train_steps=4000,trainer.checkpoint_interval=1500,'
+                    'trainer.steps_per_loop=10,trainer.summary_interval=10,'
+                    'trainer.validation_interval=4000,trainer.max_to_keep=5,'
+                    'trainer.loss_upper_bound=0.000001,trainer.recovery_begin_steps=2500,'
                     'trainer.recovery_max_trials=1')
         out = self.path('out')
         with open(self.path('log'), 'w', encoding='utf-8') as log:
+            pace = e2e.Pace(log)
             child = subprocess.Popen([e2e.program()] + jobs.args('sentence', 'out', override),
-                                     cwd=self.folder, stdout=subprocess.DEVNULL, stderr=log)
+                                     cwd=self.folder, stdout=subprocess.DEVNULL, stderr=pace.sink)
+            pace.started()
             self.addCleanup(lambda: child.poll() is None and child.kill())
             while child.poll() is None and not (
-                    os.path.isdir(out) and e2e.read_state_file(out)[0] == 'ckpt-2000'):
+                    os.path.isdir(out) and e2e.read_state_file(out)[0] == 'ckpt-1510'):
+                pace.look()
                 time.sleep(0.0005)
             child.send_signal(signal.SIGSTOP)
-            with open(os.path.join(out, 'ckpt-2000' + DATA), 'r+b') as data:
+            with open(os.path.join(out, 'ckpt-1510' + DATA), 'r+b') as data:
                 data.seek(20000)
                 data.write(b'\xff' * 64)
             child.send_signal(signal.SIGCONT)
+            pace.let_go()
             self.assertEqual(child.wait(e2e.TIMEOUT), 6)
+            pace.end()
         said = compare.read_text(self.path('log'))
-        self.assertRegex(said, 'names ckpt-2000, which cannot be used (.*): ckpt-500, the newest '
+        self.assertRegex(said, 'names ckpt-1510, which cannot be used (.*): ckpt-10, the newest '
                                'whole one before it, is taken')
-        self.assertRegex(said, r'recovered the model from the latest checkpoint at step 500 \(trial 1 '
+        self.assertRegex(said, r'recovered the model from the latest checkpoint at step 10 \(trial 1 '
                                r'of 1\)')
-        self.assertRegex(said, r'error: step 3500: training loss .* time number 2')
-        self.assertTrue(os.path.exists(out + '/ckpt-2000.index.kept-1'))
-        self.assertTrue(os.path.exists(out + '/ckpt-2000.index'))  # made again
+        self.assertRegex(said, r'error: step 2500: training loss .* time number 2')
+        self.assertTrue(os.path.exists(out + '/ckpt-1510.index.kept-1'))
+        self.assertTrue(os.path.exists(out + '/ckpt-1510.index'))  # made again
         again = self.run_job('out', override, expect=6)
         self.assertIn('time number 2', self.one_error(again))
 
