@@ -54,16 +54,20 @@ class Stops(e2e.Case):
         self.train(mode=mode, model_dir='straight', override=override)
 
     def after_step(self, step, delay=0.0):
-        """A function that says whether metrics.jsonl has come to that step (then waits a bit)."""
+        """A function that says whether the run that begins now has come to that step (then waits a bit): the
+        one before may have, before it heard of its stop."""
         path = self.path('out/metrics.jsonl')
 
-        def there():
+        def steps():
             try:
                 with open(path, 'rb') as source:
-                    steps = re.findall(rb'"step": (\d+)', source.read())
+                    return [int(s) for s in re.findall(rb'"step": (\d+)', source.read())]
             except FileNotFoundError:
-                steps = []
-            if step > 0 and not any(int(s) >= step for s in steps):
+                return []
+        before = max(steps(), default=0)
+
+        def there():
+            if step > 0 and not any(s >= step and s > before for s in steps()):
                 return False
             time.sleep(delay)
             return True
