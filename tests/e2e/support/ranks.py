@@ -20,17 +20,26 @@ SLOW = 10 if e2e.SANITIZED else 1
 CLAIMS = []  # a name on this machine for each port given away, which ends with this process
 
 
+def has_ipv6():
+    try:
+        with socket.socket(socket.AF_INET6):
+            return True
+    except OSError:  # a kernel without it
+        return False
+
+
 def free_ports(n):
     """n of them, each only once on this machine while this test runs: what has them listens later.
     Below those that the system hands out, so that no connection of another test takes one."""
     found = []
+    family, everywhere = (socket.AF_INET6, '::') if has_ipv6() else (socket.AF_INET, '0.0.0.0')
     while len(found) < n:
         port = random.randrange(10000, 20000)
         claim = socket.socket(socket.AF_UNIX)
         try:
             claim.bind('\0bert-train-test-port-%d' % port)
-            with socket.socket(socket.AF_INET6) as s:
-                s.bind(('::', port))
+            with socket.socket(family) as s:
+                s.bind((everywhere, port))
         except OSError:
             claim.close()
             continue
