@@ -32,6 +32,7 @@ room_of() { df --block-size=1G --output=avail "$1" 2>/dev/null | tail -n 1; }
 free_memory() { awk '/^MemAvailable:/ { print int($2 / 1048576) }' /proc/meminfo 2>/dev/null; }
 if [ -z "${TMPDIR:-}" ] && [ -w /dev/shm ] && [ "$(room_of /dev/shm)" -ge 8 ] && [ "$(free_memory)" -ge 12 ]; then
     in_memory=$(mktemp -d /dev/shm/bt-tests-XXXXXX) && export TMPDIR=$in_memory
+    chmod 1777 "$in_memory" # as /tmp: some tests run programs as another user
     trap 'rm -rf "$in_memory"' EXIT
 fi
 

@@ -104,10 +104,10 @@ class Best(faults.FaultCase):
     def test_the_loop_can_fail(self):
         """With info.json first and nothing mended, as it was, the loop goes red."""
         self.name = mutant.build(self.folder, 'src/train/best_export.c', [
-            ('BT_CHECK(snapshot_save_best(run, folder, &info, err));', ''),
+            ('BT_CHECK(save_best(run, folder, &info, err));', ''),
             ('BT_CHECK(bt_fs_replace(path, info.data, info.len, err));',
              'BT_CHECK(bt_fs_replace(path, info.data, info.len, err));'
-             'BT_CHECK(snapshot_save_best(run, folder, &info, err));'),
+             'BT_CHECK(save_best(run, folder, &info, err));'),
             ('BT_CHECK(best_files_mend(&files, &from, &usable, err));', 'usable = files.text.len > 0; (void)from;')])
         self.straight()
         _n_kills, bad = self.kill_all(('kill',), 5)

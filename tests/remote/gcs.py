@@ -164,6 +164,26 @@ class Faults(remote_case.RemoteCase):
         result = self.remote_train(expect=3)
         self.assertIn('replaced or removed while it was read', self.one_error(result))
 
+    def replaced_at_requests(self, n_times):
+        """A configuration that is another one each time it is asked for."""
+        text = self.store.get('data/run.yaml')
+        self.n_left = n_times
+
+        def change(line):
+            if 'alt=media' in line and 'run.yaml' in line and self.n_left > 0:
+                self.n_left -= 1
+                self.store.put('bucket', 'data/run.yaml', text + b'# %d left\n' % self.n_left)
+        self.store.on_request = change
+        return self.remote_train(expect=None, files=('gs://bucket/data/model.yaml', 'gs://bucket/data/run.yaml'))
+
+    def test_a_whole_file_that_changes(self):
+        """What is there after a few changes is read; what changes for ever is an error."""
+        result = self.replaced_at_requests(4)
+        self.assertEqual((result.code, self.n_left), (0, 0), str(result))
+        result = self.replaced_at_requests(1000)
+        self.assertEqual(result.code, 3, str(result))
+        self.assertIn('run.yaml: it was replaced or removed while it was read', self.one_error(result))
+
     def test_a_size_that_cannot_be(self):
         self.store.faults = [Fault('huge', when='GET .*data%2Ftrain', times=1000)]
         result = self.remote_train(expect=3, mode='train')

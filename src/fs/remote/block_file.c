@@ -285,6 +285,10 @@ void block_file_close(block_file *file) {
     pthread_mutex_unlock(&registry_lock);
 }
 
+const remote_info *block_file_info(const block_file *file) {
+    return &file->info;
+}
+
 int64_t block_file_size(const block_file *file) {
     return file->info.n_bytes;
 }

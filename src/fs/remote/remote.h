@@ -90,6 +90,7 @@ typedef struct block_file block_file; /* shared by all who have the same version
 BT_MUST_USE bt_status block_file_open(const char *path, block_file **out, bt_error *err);
 void                  block_file_close(block_file *file);
 int64_t               block_file_size(const block_file *file);
+const remote_info    *block_file_info(const block_file *file); /* of the version that is open */
 /* As bt_fs_read_upto; the blocks after what is read are fetched ahead. */
 BT_MUST_USE bt_status block_file_read(block_file *file, int64_t offset, void *dst, size_t n,
                                       size_t *got, bt_error *err);

@@ -17,7 +17,12 @@
 #include "fs_internal.h"
 #include "remote.h"
 
-enum { LIST_MAX_PAGES = 100000, LIST_PAGE_NAMES = 1000, READ_BACK_BYTES = 8 << 20 };
+enum {
+    LIST_MAX_PAGES = 100000,
+    LIST_PAGE_NAMES = 1000,
+    READ_BACK_BYTES = 8 << 20,
+    MOST_READ_TRIES = 10, /* of a file that is replaced while it is read */
+};
 static const int64_t max_file_bytes = (int64_t)1 << 50; /* twenty times what a store takes */
 
 typedef struct scheme_row {
@@ -223,12 +228,14 @@ bt_status remote_stat(const char *path, bt_fs_info *out, bt_error *err) {
     return BT_OK;
 }
 
-bt_status remote_read_all(const char *path, size_t max_bytes, char **out, size_t *n_bytes,
-                          bt_error *err) {
+/* seen: the version that was to be read, once that is known. */
+static bt_status read_version(const char *path, size_t max_bytes, char **out, size_t *n_bytes,
+                              remote_info *seen, bt_error *err) {
     block_file *file = NULL;
     bt_status   rc = BT_OK;
     char       *bytes = NULL;
     BT_TRY(block_file_open(path, &file, err));
+    *seen = *block_file_info(file);
     const int64_t size = block_file_size(file);
     if ((uint64_t)size > max_bytes) {
         rc = BT_FAIL(err, BT_E_FORMAT, "%s: larger than the %zu bytes that such a file may have",
@@ -249,6 +256,38 @@ done:
     bt_free(bytes);
     block_file_close(file);
     return rc;
+}
+
+/* Is another version there by now? */
+static bool was_replaced(const char *path, const remote_info *seen) {
+    remote_info now = {0};
+    bt_error    ignored = BT_ERROR_INIT;
+    remote_told_forget(path);
+    return seen->kind == BT_FS_FILE &&
+           remote_look(remote_store_of(path), path, &now, &ignored) == BT_OK &&
+           now.kind == BT_FS_FILE &&
+           (now.version != seen->version || strcmp(now.etag, seen->etag) != 0);
+}
+
+/* What is read as a whole may be replaced meanwhile by another process (the records of a training,
+ * beside an evaluation): then it is read as it is now. */
+bt_status remote_read_all(const char *path, size_t max_bytes, char **out, size_t *n_bytes,
+                          bt_error *err) {
+    bt_error own = BT_ERROR_INIT; /* err stays as it is where a later try succeeds */
+    for (int tries = 0; tries < MOST_READ_TRIES; tries++) {
+        remote_info     seen = {.kind = BT_FS_MISSING};
+        const bt_status rc = read_version(path, max_bytes, out, n_bytes, &seen, &own);
+        if (rc == BT_OK) {
+            return rc;
+        }
+        if (rc != BT_E_IO || !was_replaced(path, &seen)) {
+            break;
+        }
+    }
+    if (err != NULL) {
+        *err = own;
+    }
+    return own.code;
 }
 
 static bt_status fail_no_list(const char *path, bt_error *err) {
